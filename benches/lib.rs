@@ -1,0 +1,1 @@
+//! Criterion benchmarks of `lmmixup-core` live in `*.rs` beside this file.

@@ -1,0 +1,29 @@
+"""Every exception that lmmixup raises on purpose."""
+
+
+class LmmixupError(Exception):
+    """Base of all errors of lmmixup; the command line prints its message and exits with 1."""
+
+
+class ArgumentError(LmmixupError, ValueError):
+    """An argument is outside its range, or two arguments contradict each other."""
+
+
+class DataError(LmmixupError, ValueError):
+    """Input data is not what was needed: wrong shape, type, field or value."""
+
+
+class InfeasibleError(LmmixupError, ValueError):
+    """What was asked for cannot be done with these inputs, whatever the algorithm."""
+
+
+class FileError(LmmixupError, OSError):
+    """A file could not be read or written."""
+
+
+class OutputExistsError(FileError):
+    """The output folder is there already; nothing of it was touched."""
+
+
+class CountsError(LmmixupError):
+    """A stage's outcomes do not sum to its input: a bug, reported rather than hidden."""

@@ -1,0 +1,13 @@
+//! Record pools, deduplication, embeddings, neighbours and clusters, without Python.
+//!
+//! Data comes in as Arrow record batches or flat slices and goes out as flat vectors or
+//! CSR pairs `(indptr, indices)`. Every function that loops over records takes a number of
+//! threads and a [`Progress`], gives the same answer at any number of threads, and stops
+//! with [`Error::Interrupted`] soon after [`Progress::cancel`].
+
+pub mod error;
+pub mod progress;
+pub mod threads;
+
+pub use error::{Error, Result};
+pub use progress::Progress;
