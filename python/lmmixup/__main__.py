@@ -1,0 +1,5 @@
+"""`python -m lmmixup` is `lmmixup`."""
+
+from lmmixup.cli import main
+
+main()

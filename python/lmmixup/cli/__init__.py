@@ -1,0 +1,81 @@
+"""The command line: one command a stage, loaded only when it is called."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import Any
+
+import click
+
+import lmmixup
+from lmmixup.errors import LmmixupError
+
+COMMANDS = {
+    "pool": "Import, look at and export instruction pools.",
+    "dedup": "Remove exact and near-duplicate records.",
+    "embed": "Turn records into vectors.",
+    "cluster": "Group records into clusters of bounded size.",
+    "explain": "Say what became of one record.",
+}
+"""Name and one line of help; the command itself is `command` in `lmmixup.cli.NAME`."""
+
+EXIT_FAILED = 1
+EXIT_REJECTS = 3
+EXIT_INTERRUPTED = 130
+
+
+class LazyGroup(click.Group):
+    """Shows the list of commands without importing any of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """Names in the order of the pipeline."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Imports the command that was asked for."""
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"lmmixup.cli.{cmd_name}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Writes the list from `COMMANDS`."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=LazyGroup,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Exit status: 0 done, 1 failed, 2 wrong usage, 3 done but some records were rejected, "
+    "130 interrupted.",
+)
+@click.version_option(lmmixup.__version__, prog_name="lmmixup")
+def cli() -> None:
+    """Turn a large, noisy instruction pool into a small set that trains a better model."""
+
+
+def main(args: list[str] | None = None) -> None:
+    """Runs the command line and exits with its status.
+
+    Args:
+        args: Arguments without the program's name; `None` takes the process's own.
+    """
+    try:
+        status: Any = cli.main(args=args, prog_name="lmmixup", standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except LmmixupError as error:
+        click.echo(f"lmmixup: {error}", err=True)
+        sys.exit(EXIT_FAILED)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("lmmixup: interrupted; the same command continues", err=True)
+        sys.exit(EXIT_INTERRUPTED)
+    except BrokenPipeError:
+        # The reader of our output went away, as `| head` does.
+        sys.stderr.close()
+        sys.exit(EXIT_FAILED)
+    sys.exit(status if isinstance(status, int) else 0)

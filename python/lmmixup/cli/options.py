@@ -1,0 +1,142 @@
+"""Command-line options made from a config model, so that each default is written once."""
+
+from __future__ import annotations
+
+import types
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, Union, get_args, get_origin
+
+import click
+from pydantic import BaseModel, ValidationError
+
+from lmmixup.errors import ArgumentError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from pydantic.fields import FieldInfo
+
+Model = TypeVar("Model", bound=BaseModel)
+
+
+def options_of(model: type[BaseModel]) -> list[click.Option]:
+    """One option for each field of a config model.
+
+    Names turn `_` into `-`, docstrings become help, defaults are shown. Tuples take values
+    separated by commas; booleans are `--name / --no-name` pairs.
+
+    Args:
+        model: The config class; every field needs a default and a docstring.
+
+    Returns:
+        Options in the order of the fields. An option that was not given is `None`, so that
+        the model's own default applies.
+    """
+    return [_option(name, info) for name, info in model.model_fields.items()]
+
+
+def build(model: type[Model], given: Mapping[str, Any]) -> Model:
+    """Makes the config from what was given on the command line.
+
+    Args:
+        model: The config class.
+        given: Values by field name; others are ignored, `None` means not given.
+
+    Returns:
+        The validated config.
+
+    Raises:
+        ArgumentError: A value is outside its range; names the option.
+    """
+    fields = model.model_fields
+    values = {name: value for name, value in given.items() if name in fields and value is not None}
+    try:
+        return model(**values)
+    except ValidationError as error:
+        raise ArgumentError("; ".join(_sentences(error))) from None
+
+
+def _sentences(error: ValidationError) -> Iterable[str]:
+    for problem in error.errors():
+        message = problem["msg"].removeprefix("Value error, ")
+        if problem["loc"]:
+            option = "--" + str(problem["loc"][0]).replace("_", "-")
+            message = message[:1].lower() + message[1:]
+            yield f"{option}: {message}, got {problem['input']!r}"
+        else:
+            yield message
+
+
+def _option(name: str, info: FieldInfo) -> click.Option:
+    flag = "--" + name.replace("_", "-")
+    kind = _without_none(info.annotation)
+    attributes: dict[str, Any] = {"help": _help(info), "default": None}
+    if kind is bool:
+        return click.Option([f"{flag}/--no-{flag[2:]}"], **attributes)
+    if get_origin(kind) is Literal:
+        return click.Option(
+            [flag], type=click.Choice([str(v) for v in get_args(kind)]), **attributes
+        )
+    if get_origin(kind) is tuple:
+        return click.Option([flag], callback=_split, metavar="A,B,…", **attributes)
+    if get_origin(kind) is dict:
+        return click.Option([flag], callback=_split_pairs, metavar="A=B,…", **attributes)
+    return click.Option([flag], type=_CLICK_TYPES.get(kind, click.STRING), **attributes)
+
+
+_CLICK_TYPES: dict[Any, click.ParamType[Any]] = {
+    int: click.INT,
+    float: click.FLOAT,
+    Path: click.Path(path_type=Path),
+}
+
+
+def _without_none(annotation: Any) -> Any:
+    if get_origin(annotation) in (Union, types.UnionType):
+        kinds = [kind for kind in get_args(annotation) if kind is not type(None)]
+        return kinds[0] if len(kinds) == 1 else str
+    return annotation
+
+
+def _help(info: FieldInfo) -> str:
+    default = info.get_default(call_default_factory=True, validated_data={})
+    shown = ",".join(map(str, default)) if isinstance(default, tuple) else default
+    text = (info.description or "").replace("\n", " ").replace("`", "")
+    if isinstance(default, bool):
+        shown = "on" if default else "off"
+    return text if default is None or default in ((), {}) else f"{text} [default: {shown}]"
+
+
+def _split(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:  # noqa: ARG001
+    return None if value is None else tuple(part.strip() for part in value.split(",") if part)
+
+
+def _split_pairs(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
+    parts = _split(ctx, param, value)
+    if parts is None:
+        return None
+    pairs = [part.partition("=") for part in parts]
+    if any(not (key and equals and target) for key, equals, target in pairs):
+        raise click.BadParameter(f"expected A=B pairs separated by commas, got {value!r}")
+    return {key: target for key, _, target in pairs}
+
+
+def command_with(
+    name: str,
+    callback: Callable[..., Any],
+    params: Iterable[click.Parameter],
+    *,
+    examples: Iterable[str],
+    help: str,  # noqa: A002
+) -> click.Command:
+    """A click command whose help ends with examples.
+
+    Args:
+        name: Name of the command.
+        callback: Called with the parameters by name.
+        params: Arguments and options.
+        examples: Command lines that work as they stand.
+        help: What the command does.
+    """
+    epilog = "\b\nExamples:\n" + "\n".join(f"  {line}" for line in examples)
+    return click.Command(name, callback=callback, params=list(params), help=help, epilog=epilog)

@@ -1,0 +1,148 @@
+"""A stage as a command: the same arguments, the same last lines, the same exit status."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from lmmixup.cli import EXIT_REJECTS
+from lmmixup.cli.options import build, command_with, options_of
+from lmmixup.pool import PoolOptions, open_pool
+from lmmixup.progress import SILENT, Bars, Reporter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from lmmixup.stage import StageConfig, StageResult
+
+MAX_REJECTS_SHOWN = 10
+
+SOURCES = click.Argument(["sources"], nargs=-1, required=True, metavar="POOL...")
+OUTPUT = click.Option(
+    ["-o", "--output"], required=True, type=click.Path(path_type=Path), help="Folder to make."
+)
+QUIET = click.Option(["-q", "--quiet"], is_flag=True, help="No progress, no summary.")
+JSON = click.Option(["--json"], is_flag=True, help="Print the manifest as JSON, nothing else.")
+NUM_THREADS = click.Option(
+    ["--num-threads"], type=click.IntRange(min=0), default=0, help="Threads; 0 takes all cores."
+)
+OVERWRITE = click.Option(["--overwrite"], is_flag=True, help="Replace an output that exists.")
+REJECTS_OK = click.Option(
+    ["--rejects-ok"], is_flag=True, help="Exit with 0 even where records were rejected."
+)
+
+
+def stage_command(
+    name: str,
+    run: Callable[..., StageResult],
+    config: type[StageConfig],
+    *,
+    help: str,  # noqa: A002
+    examples: Iterable[str],
+    files: Mapping[str, str],
+    sources: click.Argument = SOURCES,
+) -> click.Command:
+    """The command of a stage.
+
+    Args:
+        name: The stage's name.
+        run: Its `run(pool, config, *, output, overwrite, num_threads, reporter)`.
+        config: Its config class; the options come from it and from `PoolOptions`.
+        help: What it does.
+        examples: Command lines that work as they stand.
+        files: What each output file holds, by its name, for the closing lines.
+        sources: The positional argument, where the usual one does not say enough.
+
+    Returns:
+        A click command.
+    """
+
+    def callback(**given: Any) -> int:
+        given_sources = given.pop("sources")
+        stage_config = build(config, given)
+        with make_reporter(quiet=given["quiet"] or given["json"]) as reporter:
+            pool = open_pool(given_sources, build(PoolOptions, given))
+            result = run(
+                pool,
+                stage_config,
+                output=given["output"],
+                overwrite=given["overwrite"],
+                num_threads=given["num_threads"],
+                reporter=reporter,
+            )
+        show_rejects(result)
+        if given["json"]:
+            click.echo(json.dumps(result.manifest))
+        elif not given["quiet"]:
+            show_result(result, files)
+        return exit_status(result, rejects_ok=given["rejects_ok"])
+
+    own = options_of(config)
+    own_names = {option.name for option in own}
+    shared = [option for option in options_of(PoolOptions) if option.name not in own_names]
+    common = [OVERWRITE, REJECTS_OK, NUM_THREADS, QUIET, JSON]
+    return command_with(
+        name, callback, [sources, OUTPUT, *own, *shared, *common], examples=examples, help=help
+    )
+
+
+def make_reporter(*, quiet: bool) -> Reporter:
+    """Bars for people, silence for scripts."""
+    return SILENT if quiet else Bars()
+
+
+def exit_status(result: StageResult, *, rejects_ok: bool) -> int:
+    """0, or 3 where records were rejected and nobody said that this is fine."""
+    return EXIT_REJECTS if result.num_rejected and not rejects_ok else 0
+
+
+def show_rejects(result: StageResult) -> None:
+    """Says the first rejected records, a line each, on stderr."""
+    if not result.num_rejected:
+        return
+    with (result.path / "rejects.jsonl").open(encoding="utf-8") as file:
+        for line, _ in zip(file, range(MAX_REJECTS_SHOWN), strict=False):
+            click.echo(f"rejected: {json.loads(line)['message']}", err=True)
+    more = result.num_rejected - MAX_REJECTS_SHOWN
+    if more > 0:
+        click.echo(f"rejected: {more:,} more, see {result.path / 'rejects.jsonl'}", err=True)
+
+
+def show_result(result: StageResult, files: Mapping[str, str]) -> None:
+    """Prints the outcomes, the stage's figures and the files it wrote."""
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    table = Table.grid(padding=(0, 2))
+    for label, value in [*_outcome_rows(result.counts), *_figure_rows(result.figures)]:
+        table.add_row(label, value)
+    table.add_row("", "")
+    for name in result.manifest["outputs"]:
+        if name in files:
+            table.add_row(str(result.path / name), files[name])
+    Console(highlight=False, soft_wrap=True).print(table)
+
+
+def _outcome_rows(counts: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    yield "records in", f"{counts['input']:,}"
+    for outcome in ("kept", "used", "leftover", "made"):
+        if counts[outcome]:
+            yield outcome, f"{counts[outcome]:,}"
+    for outcome in ("dropped", "rejected"):
+        for reason, number in counts[outcome].items():
+            yield f"{outcome}: {reason}", f"{number:,}"
+
+
+def _figure_rows(figures: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    for name, value in figures.items():
+        if isinstance(value, bool | str | int | float):
+            yield name.replace("_", " "), _readable(value)
+
+
+def _readable(value: bool | str | float) -> str:
+    if isinstance(value, float):
+        return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)

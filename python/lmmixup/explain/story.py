@@ -1,0 +1,173 @@
+"""Follows an id through result folders by the files that every stage writes."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from lmmixup.errors import DataError, FileError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+MAX_LINKS = 20
+"""Linked ids that a chapter names; the number of all of them is told beside."""
+
+
+@dataclass
+class Chapter:
+    """What one stage did with the record.
+
+    Attributes:
+        stage: Name of the stage.
+        path: Its result folder.
+        outcome: `kept`, `leftover`, `dropped`, `made` or `absent`.
+        facts: Columns that the stage gave the record, or why it was dropped.
+        links: Other records by relation, such as `dropped in its favour`; at most `MAX_LINKS`.
+        num_links: Number of linked records by relation.
+    """
+
+    stage: str
+    path: Path
+    outcome: str = "absent"
+    facts: dict[str, Any] = field(default_factory=dict)
+    links: dict[str, list[str]] = field(default_factory=dict)
+    num_links: dict[str, int] = field(default_factory=dict)
+
+    def link(self, relation: str, ids: list[str]) -> None:
+        """Adds linked records under a relation."""
+        if ids:
+            self.links[relation] = ids[:MAX_LINKS]
+            self.num_links[relation] = len(ids)
+
+
+def explain(record_id: str, folders: Sequence[str | Path]) -> list[Chapter]:
+    """The story of one record.
+
+    Args:
+        record_id: Id of a record of any of the stages.
+        folders: Result folders; the folders that these were made from are found through
+            their manifests.
+
+    Returns:
+        A chapter for each folder, from the first stage to the last.
+
+    Raises:
+        FileError: A folder has no manifest.
+        DataError: None of the folders knows the id.
+
+    Notes:
+        Reads the id columns of all folders once: linear in the number of records.
+
+    Source:
+        Ours.
+    """
+    paths = list(_upstream_first([Path(folder) for folder in folders]))
+    chapters = [_chapter(record_id, path) for path in paths]
+    if all(chapter.outcome == "absent" for chapter in chapters):
+        looked = ", ".join(str(path) for path in paths)
+        raise DataError(
+            f"no record with id {record_id!r} in {looked}; rejected records have no id, see "
+            "rejects.jsonl"
+        )
+    return chapters
+
+
+def _upstream_first(folders: Sequence[Path]) -> Iterator[Path]:
+    seen: set[Path] = set()
+
+    def visit(folder: Path) -> Iterator[Path]:
+        if folder.resolve() in seen:
+            return
+        seen.add(folder.resolve())
+        for source in _read_manifest(folder)["inputs"]:
+            parent = _result_folder(Path(source["path"]))
+            if parent is not None:
+                yield from visit(parent)
+        yield folder
+
+    for folder in folders:
+        yield from visit(folder)
+
+
+def _read_manifest(folder: Path) -> dict[str, Any]:
+    path = folder / "manifest.json"
+    try:
+        manifest: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FileError(f"{path}: no such file; expected a folder that a stage wrote") from None
+    except ValueError as error:
+        raise FileError(f"{path}: expected a stage's manifest, got broken JSON: {error}") from None
+    return manifest
+
+
+def _result_folder(path: Path) -> Path | None:
+    folder = path if path.is_dir() else path.parent
+    return folder if (folder / "manifest.json").exists() else None
+
+
+def _chapter(record_id: str, folder: Path) -> Chapter:
+    chapter = Chapter(_read_manifest(folder)["stage"], folder)
+    for name, outcome in (("data", "kept"), ("leftover", "leftover"), ("dropped", "dropped")):
+        row = _row(folder / f"{name}.parquet", record_id)
+        if row is not None:
+            chapter.outcome = "made" if row.get("sources") else outcome
+            chapter.facts = _facts(row)
+            break
+    _add_links(chapter, record_id)
+    return chapter
+
+
+def _row(path: Path, record_id: str) -> dict[str, Any] | None:
+    if not path.exists():
+        return None
+    file = pq.ParquetFile(path)
+    for index in range(file.num_row_groups):
+        ids = file.read_row_group(index, columns=["id"]).column("id")
+        place = pc.index(ids, pa.scalar(record_id, ids.type)).as_py()
+        if place >= 0:
+            row: dict[str, Any] = file.read_row_group(index).slice(place, 1).to_pylist()[0]
+            return row
+    return None
+
+
+def _facts(row: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in row.items() if name != "id" and value is not None}
+
+
+def _add_links(chapter: Chapter, record_id: str) -> None:
+    dropped = chapter.path / "dropped.parquet"
+    chapter.link("dropped in its favour", _ids_where(dropped, "against", record_id))
+    data = chapter.path / "data.parquet"
+    if "cluster" in chapter.facts and chapter.outcome == "kept":
+        mates = _ids_where(data, "cluster", chapter.facts["cluster"])
+        chapter.link("in the same cluster", [mate for mate in mates if mate != record_id])
+    chapter.link("went into", _ids_with_source(data, record_id))
+    if chapter.outcome == "absent" and chapter.links.get("went into"):
+        chapter.outcome = "used"
+
+
+def _ids_where(path: Path, column: str, value: Any) -> list[str]:
+    if not path.exists() or column not in pq.read_schema(path).names:
+        return []
+    table = pq.read_table(path, columns=["id"], filters=[(column, "=", value)])
+    ids: list[str] = table.column("id").to_pylist()
+    return ids
+
+
+def _ids_with_source(path: Path, record_id: str) -> list[str]:
+    if not path.exists() or "sources" not in pq.read_schema(path).names:
+        return []
+    table = pq.read_table(path, columns=["id", "sources"])
+    sources = table.column("sources").combine_chunks()
+    rows = pc.list_parent_indices(sources).filter(
+        pc.equal(pc.list_flatten(sources), pa.scalar(record_id))
+    )
+    ids: list[str] = table.column("id").take(rows).to_pylist()
+    return ids

@@ -1,0 +1,1 @@
+"""Plain NumPy truth of every operation: slow, obvious, and what the tests compare with."""
