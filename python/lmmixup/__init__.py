@@ -1,10 +1,40 @@
-"""Turn a large, noisy instruction pool into a small set that trains a better model."""
+"""Turn a large, noisy instruction pool into a small set that trains a better model.
 
-from importlib.metadata import PackageNotFoundError, version
+Each stage is a module with a config class and a function `run`; `lmmixup.dedup.run(...)` is
+`lmmixup dedup ...` of the command line. Modules are imported when they are first named.
 
-try:
-    __version__ = version("lmmixup")
-except PackageNotFoundError:  # a source tree on the path, not installed
-    __version__ = "0+unknown"
+Example:
+    >>> import lmmixup
+    >>> lmmixup.cluster.ClusterConfig(min=2, max=5).max
+    5
+"""
 
-__all__ = ["__version__"]
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lmmixup import cluster, dedup, embed, errors, explain, ops, pool
+
+__all__ = ["__version__", "cluster", "dedup", "embed", "errors", "explain", "ops", "pool"]
+
+__version__: str
+
+
+def __getattr__(name: str) -> Any:
+    # `importlib.metadata` and the stages are slow to import; most programs need few of them.
+    if name == "__version__":
+        return _version()
+    if name in __all__:
+        return import_module(f"lmmixup.{name}")
+    raise AttributeError(f"module 'lmmixup' has no attribute {name!r}")
+
+
+def _version() -> str:
+    from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
+
+    try:
+        return version("lmmixup")
+    except PackageNotFoundError:  # a source tree on the path, not installed
+        return "0+unknown"

@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-import lmmixup
 from lmmixup.errors import LmmixupError
 
 COMMANDS = {
@@ -52,7 +51,7 @@ class LazyGroup(click.Group):
     epilog="Exit status: 0 done, 1 failed, 2 wrong usage, 3 done but some records were rejected, "
     "130 interrupted.",
 )
-@click.version_option(lmmixup.__version__, prog_name="lmmixup")
+@click.version_option(package_name="lmmixup", prog_name="lmmixup")
 def cli() -> None:
     """Turn a large, noisy instruction pool into a small set that trains a better model."""
 

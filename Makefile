@@ -1,0 +1,59 @@
+# Everything this project does from a checkout. `make all` is what a change must pass.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+
+.PHONY: all quickstart install develop check format test test-all test-rust bench wheel clean
+
+all: check test-rust test-all  ## Everything below that a change must pass
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+
+install: $(BIN)/python  ## Build and install the package (needs a Rust toolchain)
+	$(BIN)/python -m pip install --quiet .
+
+quickstart: install  ## Install, then dedup and cluster the example pool
+	$(BIN)/lmmixup dedup examples/pool.jsonl -o out/deduped --overwrite
+	$(BIN)/lmmixup cluster out/deduped -o out/clusters --overwrite
+
+develop: $(BIN)/python  ## Editable install with everything for working on the code
+	$(BIN)/python -m pip install --quiet --group dev
+	$(BIN)/maturin develop --release
+
+check: develop  ## Formatting, lints and types
+	cargo fmt --all --check
+	cargo clippy --all-targets --release -- -D warnings
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+
+format: develop  ## Rewrite what `check` would complain about
+	cargo fmt --all
+	$(BIN)/ruff format
+	$(BIN)/ruff check --fix
+
+test-rust:  ## Rust tests
+	cargo test --release -p lmmixup-core
+
+test: install  ## Install, then every Python test but the slow ones
+	$(BIN)/python -m pip install --quiet --group test
+	$(BIN)/python -m pytest -m "not slow"
+
+test-all: install  ## Install, then every Python test
+	$(BIN)/python -m pip install --quiet --group test
+	$(BIN)/python -m pytest
+
+bench: develop  ## Small benchmarks beside the peers; the large ones are in benches/README.md
+	$(BIN)/python -m pip install --quiet --group bench
+	cargo bench -p lmmixup-benches
+	$(BIN)/python -m pytest benches --benchmark-only
+
+wheel: $(BIN)/python  ## abi3 wheel and source distribution into dist/
+	$(BIN)/python -m pip install --quiet "maturin>=1.9,<2"
+	$(BIN)/maturin build --release --sdist --out dist
+
+clean:
+	cargo clean
+	rm -rf $(VENV) dist out
