@@ -119,7 +119,7 @@ def test_full_disk_is_one_clear_line(tmp_path: Path) -> None:
         pytest.raises(FileError, match=r"No space left on device; .*out was not written"),
         StageRun("fake", tmp_path / "out", config=Config(), pool=FakePool()),
     ):
-        with open("/dev/full", "w") as file:  # noqa: PTH123
+        with open("/dev/full", "w") as file:
             file.write("x" * 100_000)
     assert not (tmp_path / "out").exists()
 
