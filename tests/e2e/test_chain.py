@@ -8,11 +8,13 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 LMMIXUP = [sys.executable, "-m", "lmmixup"]
 
@@ -119,8 +121,8 @@ def large_pool(tmp_path_factory: pytest.TempPathFactory, example_pool: Path) -> 
         for copy in range(80):
             for index, row in enumerate(rows):
                 text = f"{copy * 7919 + index} {copy}{index} {row['instruction']} {copy % 13}"
-                row = {**row, "id": f"{copy}/{index}", "instruction": text}
-                file.write(json.dumps(row, ensure_ascii=False) + "\n")
+                changed = {**row, "id": f"{copy}/{index}", "instruction": text}
+                file.write(json.dumps(changed, ensure_ascii=False) + "\n")
     return path
 
 
