@@ -3,9 +3,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: all quickstart install develop check format test test-all test-rust bench wheel clean
+.PHONY: all quickstart install develop check format test test-quick bench wheel clean
 
-all: check test-rust test-all  ## Everything below that a change must pass
+all: check test  ## Everything that a change must pass
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -34,16 +34,14 @@ format: develop  ## Rewrite what `check` would complain about
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-test-rust:  ## Rust tests
+test: install  ## Install, then every test, Rust and Python
 	cargo test --release -p lmmixup-core
-
-test: install  ## Install, then every Python test but the slow ones
-	$(BIN)/python -m pip install --quiet --group test
-	$(BIN)/python -m pytest -m "not slow"
-
-test-all: install  ## Install, then every Python test
 	$(BIN)/python -m pip install --quiet --group test
 	$(BIN)/python -m pytest
+
+test-quick: install  ## Install, then the Python tests that take seconds
+	$(BIN)/python -m pip install --quiet --group test
+	$(BIN)/python -m pytest -m "not slow"
 
 bench: develop  ## Small benchmarks beside the peers; the large ones are in benches/README.md
 	$(BIN)/python -m pip install --quiet --group bench
