@@ -182,7 +182,7 @@ def edit(units: list[str], place: int, kind: str, where: float) -> None:
 
 
 def draw_families(num_roots: int, want: int, rng: np.random.Generator) -> np.ndarray:
-    """How many made members each root gets, (num_roots,): zero for most, a heavy tail, sum `want`."""
+    """How many members each root gets, (num_roots,): mostly none, a heavy tail, sum `want`."""
     sizes = np.arange(1, FAMILY_MAX)
     weight = (sizes + 1.0) ** -FAMILY_EXPONENT
     members = np.zeros(num_roots, dtype=np.int64)
