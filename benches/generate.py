@@ -123,13 +123,16 @@ def make_small(real: Real, path: Path, seed: int) -> None:
 
 
 def join_halves(first: str, second: str) -> str:
-    """The first half of one record's words and the second half of another's, field by field."""
-    fields = []
-    for a, b in zip(first.split(SEP), second.split(SEP), strict=True):
-        left, right = split_units(a), split_units(b)
-        glue = " " if " " in a or " " in b else ""
-        fields.append(glue.join([*left[: (len(left) + 1) // 2], *right[len(right) // 2 :]]))
-    return SEP.join(fields)
+    """The first half of one record and the second half of another, field by field."""
+    pairs = zip(first.split(SEP), second.split(SEP), strict=True)
+    return SEP.join(a[: find_middle(a)] + b[find_middle(b) :] for a, b in pairs)
+
+
+def find_middle(text: str) -> int:
+    """Where to cut: the first space from the middle on, or the middle of text without spaces."""
+    middle = len(text) // 2
+    space = text.find(" ", middle, middle + 40)
+    return middle if space < 0 else space
 
 
 def split_units(text: str) -> list[str]:
@@ -210,14 +213,19 @@ def make_roots(real: Real, num: int, rng: np.random.Generator) -> Made:
     share = np.array([REAL_SHARE.get(source, 1.0) for source in real.sources])
     kept = rng.choice(len(share), NUM_REAL, replace=False, p=share / share.sum())
     weight = share / (200 + np.array([len(text) for text in real.texts]))
-    halves = rng.choice(len(share), (num - NUM_REAL, 2), p=weight / weight.sum())
+    first = rng.choice(len(share), num - NUM_REAL, p=weight / weight.sum())
+    chinese = real.sources == "alpaca_zh"
+    second = np.empty_like(first)
+    for script in (chinese, ~chinese):
+        at = np.flatnonzero(script[first])
+        second[at] = rng.choice(len(share), len(at), p=weight * script / (weight * script).sum())
     made = Made([], [], [], [], list(range(num)))
     for row in kept.tolist():
         made.texts.append(real.texts[row])
         made.sources.append(real.sources[row])
         made.parents.append(real.ids[row])
         made.kinds.append("real")
-    for a, b in halves.tolist():
+    for a, b in zip(first.tolist(), second.tolist(), strict=True):
         made.texts.append(join_halves(real.texts[a], real.texts[b]))
         made.sources.append(real.sources[b])
         made.parents.append(f"{real.ids[a]} + {real.ids[b]}")
