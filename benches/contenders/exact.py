@@ -51,7 +51,7 @@ def orjson_xxhash() -> Run:
             for row, line in enumerate(file):
                 record = orjson.loads(line)
                 text = f"{record['instruction']}\n{record['input']}\n{record['output']}"
-                labels.append(first.setdefault(xxhash.xxh3_64_intdigest(text), row))
+                labels.append(first.setdefault(xxhash.xxh3_64_intdigest(text.encode()), row))
         return np.array(labels)
 
     return run
