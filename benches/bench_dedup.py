@@ -1,0 +1,68 @@
+"""Near-duplicates: lmmixup beside gaoya, rensa and datasketch, from JSONL file to families.
+
+python benches/bench_dedup.py --pool pool52k.jsonl --repeat 5
+pytest benches/bench_dedup.py --benchmark-only
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import measure
+import truth
+from contenders import dedup
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+
+NAMES = ("ours", "gaoya", "rensa_verified", "rensa", "datasketch", "ours_minhash")
+THRESHOLD = 0.7
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_near_dedup(benchmark: Any, small_pool: Path, name: str) -> None:
+    run = getattr(dedup, name)()
+    benchmark.group = "near-dedup, 5,000 records"
+    labels = benchmark.pedantic(run, args=(small_pool,), rounds=3)
+    exact = truth.brute_force(truth.read_texts(small_pool)).at(0.9)
+    assert truth.recall(labels, exact) >= (1.0 if name == "ours" else 0.95)
+
+
+def judge(labels: np.ndarray, exact: truth.Truth | None) -> dict[str, Any]:
+    """Families, recall at three thresholds, false drops."""
+    dropped = truth.drop_all_but_first(labels)
+    out: dict[str, Any] = {"families": len(labels) - int(dropped.sum())}
+    if exact is None:
+        return out
+    drops = truth.false_drops(dropped, exact.at(THRESHOLD))
+    for t in (0.7, 0.8, 0.9):
+        out[f"recall@{t}"] = round(truth.recall(labels, exact.at(t)), 4)
+    out["dropped_of_sample"] = drops.dropped
+    out["false_drop_no_kept"] = round(drops.no_kept / max(drops.dropped, 1), 4)
+    out["false_drop_no_partner"] = round(drops.no_partner / max(drops.dropped, 1), 4)
+    return out
+
+
+def main() -> None:
+    """Run the rounds, judge the families, write the results."""
+    args = measure.parse("Near-dedup beside the peers.", NAMES, NAMES)
+    path = args.pool.with_suffix(".truth.parquet")
+    exact = truth.Truth.read(path) if path.exists() else None
+    runs = measure.run_rounds("contenders.dedup", args.only, args.pool, args.repeat)
+    rows = []
+    for one in runs.values():
+        assert one.result is not None
+        row = one.summary(runs.get("ours"))
+        row["records_per_s"] = round(len(one.result) / row["seconds"])
+        rows.append(row | judge(one.result, exact))
+    title = f"Near-dedup of {args.pool.name}, word 5-grams, J >= {THRESHOLD}, JSONL to families"
+    name = args.name or f"dedup_{args.pool.stem}"
+    measure.save(name, title, args.pool, rows, repeat=args.repeat)
+
+
+if __name__ == "__main__":
+    main()

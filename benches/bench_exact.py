@@ -1,0 +1,50 @@
+"""Exact duplicates: lmmixup beside polars and orjson + xxhash, from JSONL file to families.
+
+python benches/bench_exact.py --pool pool1m.jsonl --repeat 5
+pytest benches/bench_exact.py --benchmark-only
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import measure
+import truth
+from contenders import exact
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NAMES = ("ours", "polars", "orjson_xxhash", "python_set")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_exact_dedup(benchmark: Any, small_pool: Path, name: str) -> None:
+    run = getattr(exact, name)()
+    benchmark.group = "exact dedup, 5,000 records"
+    labels = benchmark.pedantic(run, args=(small_pool,), rounds=5)
+    texts = list(truth.read_texts(small_pool))
+    assert len(set(labels.tolist())) == len(set(texts))
+
+
+def main() -> None:
+    """Run the rounds and write the results."""
+    args = measure.parse("Exact dedup beside the peers.", NAMES, NAMES)
+    runs = measure.run_rounds("contenders.exact", args.only, args.pool, args.repeat)
+    texts = len(set(map(hash, truth.read_texts(args.pool))))
+    rows = []
+    for one in runs.values():
+        assert one.result is not None
+        row = one.summary(runs.get("ours"))
+        row["mb_per_s"] = round(args.pool.stat().st_size / 1e6 / row["seconds"])
+        row["families"] = len(set(one.result.tolist()))
+        rows.append(row | {"families_true": texts})
+    title = f"Exact dedup of {args.pool.name}, raw text, JSONL to families"
+    name = args.name or f"exact_{args.pool.stem}"
+    measure.save(name, title, args.pool, rows, repeat=args.repeat)
+
+
+if __name__ == "__main__":
+    main()
