@@ -6,6 +6,7 @@
 //! with [`Error::Interrupted`] soon after [`Progress::cancel`].
 
 pub mod error;
+pub mod knn;
 pub mod progress;
 pub mod threads;
 

@@ -1,0 +1,162 @@
+//! Exact neighbours: integer products sort out what cannot be near, single precision decides.
+//!
+//! No N × N matrix: a tile of products lives in registers and the first cache level, and what
+//! passes a row's floor goes into that row's few candidates. A pool with itself computes each
+//! pair of blocks once and tells both sides. Work may be done in any order: which candidates
+//! survive, and so the result, is a function of the input alone.
+
+use std::ops::Range;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use rayon::prelude::*;
+
+use super::Neighbours;
+use super::codes::{Codes, Panels};
+use super::kernels::PANEL;
+use super::pairs::{BLOCK, Block, Pairs, rounds};
+use super::topk::Entry;
+use super::vectors::Vectors;
+use crate::{Progress, Result};
+
+/// Below this many blocks of queries the pool is cut into segments, so that threads have work.
+const FEW_TASKS: usize = 32;
+/// Panels between two looks at whether to stop.
+const PANELS_A_BEAT: usize = 256;
+
+/// The nearest in `pool` of each of `queries`, on the current rayon pool.
+pub(super) fn of_queries(
+    pool: &Vectors<'_>,
+    queries: &Vectors<'_>,
+    k: usize,
+    progress: &Progress,
+) -> Result<Neighbours> {
+    let mut found = Neighbours::none(queries.len(), k);
+    let k = k.min(pool.len());
+    if k == 0 {
+        return Ok(found);
+    }
+    let codes = Codes::new(queries);
+    let (panels, slack) = {
+        let pool = Codes::new(pool);
+        (Panels::new(&pool), codes.slack(&pool))
+    };
+    let exact = |row: usize, column: usize| queries.cosine(row, pool, column);
+    let pairs = Pairs { codes: &codes, panels: &panels, slack: &slack, exact };
+    let segments = segments(queries.len(), pool.len());
+    progress.start("neighbours", queries.len() as u64);
+    found.par_blocks(BLOCK).enumerate().try_for_each(|(at, mut out)| {
+        let scan = |segment: &Range<usize>| {
+            let mut block = Block::new(at * BLOCK, out.len(), k, &codes);
+            for panel in segment.clone() {
+                pairs.one_side(&mut block, panel, false);
+                if panel % PANELS_A_BEAT == 0 {
+                    progress.advance(0)?;
+                }
+            }
+            Ok(block)
+        };
+        let parts = segments.par_iter().map(scan).collect::<Result<Vec<Block>>>()?;
+        for row in 0..out.len() {
+            let query = at * BLOCK + row;
+            let best = if codes.steps[query] == 0.0 {
+                unlike_all(0..pool.len(), k)
+            } else {
+                decide(parts.iter().map(|part| part.nearest.row(row)), k, |column| {
+                    (pairs.exact)(query, column)
+                })
+            };
+            out.write(row, &best);
+        }
+        progress.advance(out.len() as u64)
+    })?;
+    Ok(found)
+}
+
+/// The nearest others of each row of `pool`, on the current rayon pool.
+pub(super) fn of_pool(pool: &Vectors<'_>, k: usize, progress: &Progress) -> Result<Neighbours> {
+    let mut found = Neighbours::none(pool.len(), k);
+    let k = k.min(pool.len().saturating_sub(1));
+    if k == 0 {
+        return Ok(found);
+    }
+    let codes = Codes::new(pool);
+    let (panels, slack) = (Panels::new(&codes), codes.slack(&codes));
+    let exact = |row: usize, column: usize| pool.cosine(row, pool, column);
+    let pairs = Pairs { codes: &codes, panels: &panels, slack: &slack, exact };
+    let blocks = all_pairs(&pairs, &codes, k, progress)?;
+    found.par_blocks(BLOCK).zip(&blocks).try_for_each(|(mut out, block)| {
+        for at in 0..out.len() {
+            let row = block.first + at;
+            let best = if codes.steps[row] == 0.0 {
+                unlike_all((0..pool.len()).filter(|&other| other != row), k)
+            } else {
+                decide(std::iter::once(block.nearest.row(at)), k, |other| exact(row, other))
+            };
+            out.write(at, &best);
+        }
+        progress.advance(0)
+    })?;
+    Ok(found)
+}
+
+/// The candidates of every row of a pool among all others, in blocks.
+fn all_pairs<F: Fn(usize, usize) -> f32 + Sync>(
+    pairs: &Pairs<'_, F>,
+    codes: &Codes,
+    k: usize,
+    progress: &Progress,
+) -> Result<Vec<Block>> {
+    let num_blocks = codes.len().div_ceil(BLOCK);
+    progress.start("neighbours", (num_blocks * (num_blocks + 1) / 2) as u64);
+    let blocks = (0..num_blocks)
+        .into_par_iter()
+        .map(|at| {
+            let len = BLOCK.min(codes.len() - at * BLOCK);
+            let mut block = Block::new(at * BLOCK, len, k, codes);
+            for panel in block.panels() {
+                pairs.one_side(&mut block, panel, true);
+            }
+            progress.advance(1)?;
+            Ok(Mutex::new(block))
+        })
+        .collect::<Result<Vec<_>>>()?;
+    for round in rounds(num_blocks) {
+        round.par_iter().try_for_each(|&(low, high)| {
+            // Nobody waits: in a round every block occurs once.
+            pairs.both_sides(&mut lock(&blocks[low]), &mut lock(&blocks[high]));
+            progress.advance(1)
+        })?;
+    }
+    Ok(blocks.into_iter().map(|b| b.into_inner().unwrap_or_else(PoisonError::into_inner)).collect())
+}
+
+fn lock(block: &Mutex<Block>) -> MutexGuard<'_, Block> {
+    block.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Ranges of panels that are scanned apart, where the queries alone make too few tasks.
+fn segments(num_queries: usize, num_columns: usize) -> Vec<Range<usize>> {
+    let num_panels = num_columns.div_ceil(PANEL);
+    let num = FEW_TASKS.div_ceil(num_queries.div_ceil(BLOCK).max(1)).min(num_panels);
+    (0..num).map(|at| num_panels * at / num..num_panels * (at + 1) / num).collect()
+}
+
+/// The best k of a row's candidates by single precision.
+fn decide<'a>(
+    parts: impl Iterator<Item = &'a [Entry]>,
+    k: usize,
+    exact: impl Fn(usize) -> f32,
+) -> Vec<Entry> {
+    let mut best: Vec<Entry> = parts
+        .flatten()
+        .map(|entry| Entry::new(exact(entry.index() as usize), entry.index()))
+        .collect();
+    best.sort_unstable_by(|a, b| b.cmp(a));
+    best.truncate(k);
+    best
+}
+
+/// What a zero row is given: cosine 0 with everything, so the lowest indices.
+fn unlike_all(others: impl Iterator<Item = usize>, k: usize) -> Vec<Entry> {
+    others.take(k).map(|other| Entry::new(0.0, other as u32)).collect()
+}
