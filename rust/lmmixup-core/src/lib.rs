@@ -6,7 +6,10 @@
 //! with [`Error::Interrupted`] soon after [`Progress::cancel`].
 
 pub mod error;
+pub mod families;
+pub mod join;
 pub mod progress;
+pub mod text;
 pub mod threads;
 
 pub use error::{Error, Result};

@@ -3,7 +3,10 @@
 //! One thin adapter per core module, named as there. No algorithm lives here.
 
 mod error;
+mod families;
+mod join;
 mod runtime;
+mod text;
 
 use pyo3::prelude::*;
 
@@ -12,7 +15,10 @@ use pyo3::prelude::*;
 #[pyo3(name = "_rust")]
 mod rust_module {
     use super::*;
-
+    #[pymodule_export]
+    use super::join::near_families;
+    #[pymodule_export]
+    use super::text::TextPool;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
