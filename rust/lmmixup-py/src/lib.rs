@@ -2,9 +2,12 @@
 //!
 //! One thin adapter per core module, named as there. No algorithm lives here.
 
+mod against;
 mod error;
+mod exact;
 mod families;
 mod join;
+mod minhash;
 mod runtime;
 mod text;
 
@@ -14,11 +17,17 @@ use pyo3::prelude::*;
 #[pymodule]
 #[pyo3(name = "_rust")]
 mod rust_module {
-    use super::*;
+    #[pymodule_export]
+    use super::against::matches;
+    #[pymodule_export]
+    use super::exact::ExactPool;
     #[pymodule_export]
     use super::join::near_families;
     #[pymodule_export]
+    use super::minhash::minhash_families;
+    #[pymodule_export]
     use super::text::TextPool;
+    use super::*;
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -28,11 +28,27 @@ pub struct KeepRule<'a> {
 }
 
 impl KeepRule<'_> {
-    fn key(&self, pool: &TextPool, record: u32) -> impl Ord + use<> {
+    /// What a record is ordered by: its length in bytes and `tie_break`, hashes of its content
+    /// and id, matter where the priority does not decide.
+    pub fn key(&self, record: u32, length: u32, tie_break: (u64, u64)) -> impl Ord + use<> {
         let at = record as usize;
         let priority = self.priority.map_or(0, |priority| priority[at]);
-        let longest = if self.longest { pool.length(at) } else { u32::MAX - record };
-        (at >= self.num_frozen, priority, Reverse(longest), pool.tie_break(at), record)
+        let longest = if self.longest { length } else { u32::MAX - record };
+        (at >= self.num_frozen, priority, Reverse(longest), tie_break, record)
+    }
+
+    /// Checks that there is one priority a record.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] where there is not.
+    pub fn check(&self, num_records: usize) -> Result<()> {
+        match self.priority {
+            Some(priority) if priority.len() != num_records => Err(Error::Argument(format!(
+                "expected {num_records} priorities, one a record, got {}",
+                priority.len()
+            ))),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -61,12 +77,7 @@ pub fn decide(
     progress: &Progress,
 ) -> Result<Families> {
     let num_records = pool.len();
-    if let Some(priority) = rule.priority.filter(|priority| priority.len() != num_records) {
-        return Err(Error::Argument(format!(
-            "expected {num_records} priorities, one a record, got {}",
-            priority.len()
-        )));
-    }
+    rule.check(num_records)?;
     let (starts, members) = group(&family, num_families);
     progress.start("choose what stays", num_families as u64);
     let several: Vec<&[u32]> = starts
@@ -148,17 +159,20 @@ impl Judge<'_> {
         Ok(self.losses(&classes))
     }
 
+    fn key(&self, record: u32) -> impl Ord + use<> {
+        let at = record as usize;
+        self.rule.key(record, self.pool.length(at), self.pool.tie_break(at))
+    }
+
     fn classes(&self, members: &[u32]) -> Vec<Class> {
         let representative = |record: u32| self.profile.representative[record as usize];
         let mut ordered = members.to_vec();
-        ordered.sort_by_cached_key(|&record| {
-            (representative(record), self.rule.key(self.pool, record))
-        });
+        ordered.sort_by_cached_key(|&record| (representative(record), self.key(record)));
         let mut classes: Vec<Class> = ordered
             .chunk_by(|&a, &b| representative(a) == representative(b))
             .map(|same| Class { members: same.to_vec(), outcome: None })
             .collect();
-        classes.sort_by_cached_key(|class| self.rule.key(self.pool, class.members[0]));
+        classes.sort_by_cached_key(|class| self.key(class.members[0]));
         classes
     }
 

@@ -25,7 +25,12 @@ impl Entry {
 
     fn new(key: u64, rank: u32, position: usize, indexed: bool) -> Self {
         let position = position.min(Self::MAX_POSITION) as u64;
-        Self((key >> 24 & 0x3f_ffff) << 42 | u64::from(rank) << 10 | position << 1 | u64::from(indexed))
+        Self(
+            (key >> 24 & 0x3f_ffff) << 42
+                | u64::from(rank) << 10
+                | position << 1
+                | u64::from(indexed),
+        )
     }
     pub(super) fn shingle(self) -> u64 {
         self.0 >> 42

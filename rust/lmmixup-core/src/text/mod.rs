@@ -22,8 +22,8 @@ mod vocabulary;
 pub use columns::TextColumns;
 pub use pool::TextPool;
 pub use sets::{Shingler, jaccard, overlap_needed, reaches};
-pub(crate) use vocabulary::HashedMap;
 pub use tokens::{Tokenizer, is_unspaced, is_white_space};
+pub(crate) use vocabulary::HashedMap;
 
 use crate::{Error, Result};
 

@@ -114,10 +114,8 @@ fn for_each_shingle(
         return;
     }
     for (&old, &new) in values.iter().zip(&values[first.len()..]) {
-        rolling = rolling
-            .wrapping_mul(BASE)
-            .wrapping_add(new)
-            .wrapping_sub(old.wrapping_mul(leaving));
+        rolling =
+            rolling.wrapping_mul(BASE).wrapping_add(new).wrapping_sub(old.wrapping_mul(leaving));
         if !take(finish(rolling ^ salt)) {
             return;
         }

@@ -164,7 +164,10 @@ mod tests {
 
     #[test]
     fn characters_keep_one_space_between_words() {
-        assert_eq!(tokens(ShingleUnit::Char, " aB  c", "d"), hashes(&["a", "b", " ", "c", " ", "d"]));
+        assert_eq!(
+            tokens(ShingleUnit::Char, " aB  c", "d"),
+            hashes(&["a", "b", " ", "c", " ", "d"])
+        );
         assert!(tokens(ShingleUnit::Char, " ", "\n").is_empty());
     }
 
