@@ -5,9 +5,15 @@
 //! threads and a [`Progress`], gives the same answer at any number of threads, and stops
 //! with [`Error::Interrupted`] soon after [`Progress::cancel`].
 
+pub mod against;
 pub mod error;
 pub mod knn;
+pub mod exact;
+pub mod families;
+pub mod join;
+pub mod minhash;
 pub mod progress;
+pub mod text;
 pub mod threads;
 
 pub use error::{Error, Result};

@@ -2,8 +2,14 @@
 //!
 //! One thin adapter per core module, named as there. No algorithm lives here.
 
+mod against;
 mod error;
+mod exact;
+mod families;
+mod join;
+mod minhash;
 mod runtime;
+mod text;
 
 use pyo3::prelude::*;
 
@@ -11,8 +17,17 @@ use pyo3::prelude::*;
 #[pymodule]
 #[pyo3(name = "_rust")]
 mod rust_module {
+    #[pymodule_export]
+    use super::against::matches;
+    #[pymodule_export]
+    use super::exact::ExactPool;
+    #[pymodule_export]
+    use super::join::near_families;
+    #[pymodule_export]
+    use super::minhash::minhash_families;
+    #[pymodule_export]
+    use super::text::TextPool;
     use super::*;
-
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

@@ -1,0 +1,32 @@
+//! Families: which records belong together, and which of a family stay.
+//!
+//! A family is a connected component of the graph that joins two records where their
+//! similarity reaches a threshold. Within a family records are taken in the order of a
+//! [`KeepRule`]; one is kept unless a kept one before it is that similar.
+
+mod components;
+mod keep;
+mod profile;
+mod signatures;
+
+pub use components::Components;
+pub use keep::{KeepRule, decide};
+pub use profile::{Observer, Profile};
+pub use signatures::Signatures;
+
+/// What became of each record of a pool, in the pool's order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Families {
+    /// Number of the record's family; families are numbered by their first record.
+    pub family: Vec<u32>,
+    /// Whether the record stays.
+    pub kept: Vec<bool>,
+    /// For a dropped record the kept record it lost against, −1 for a kept one.
+    pub partner: Vec<i32>,
+    /// Similarity of record and partner in 0 to 1, NaN for a kept one.
+    pub similarity: Vec<f64>,
+    /// Whether record and partner have the same normalised text.
+    pub same_text: Vec<bool>,
+    /// Number of families, singletons included.
+    pub num_families: usize,
+}

@@ -1,0 +1,45 @@
+//! Adapter of `lmmixup_core::exact`.
+
+use lmmixup_core::exact::ExactPool as CorePool;
+use pyo3::prelude::*;
+use pyo3_arrow::PyRecordBatch;
+
+use crate::error::to_python;
+use crate::families::{PyFamilies, Rule, wrap};
+use crate::runtime::detach;
+use crate::text::normalization;
+
+/// Hashes of a pool's records.
+#[pyclass(module = "lmmixup._rust")]
+pub struct ExactPool {
+    inner: CorePool,
+}
+
+#[pymethods]
+impl ExactPool {
+    #[new]
+    fn new(py: Python<'_>, normalize: &str) -> PyResult<Self> {
+        let normalization = normalization(normalize).map_err(|error| to_python(py, error))?;
+        Ok(Self { inner: CorePool::new(normalization) })
+    }
+
+    fn push(&mut self, py: Python<'_>, batch: PyRecordBatch, num_threads: usize) -> PyResult<()> {
+        let (pool, batch) = (&mut self.inner, batch.into_inner());
+        detach(py, None, move |progress| pool.push(&batch, num_threads, progress))
+    }
+
+    fn families<'py>(
+        &self,
+        py: Python<'py>,
+        rule: Rule<'py>,
+        num_threads: usize,
+    ) -> PyResult<PyFamilies<'py>> {
+        let rule = rule.as_core()?;
+        let families = detach(py, None, |_| self.inner.families(&rule, num_threads))?;
+        Ok(wrap(py, families))
+    }
+
+    fn __len__(&self) -> usize {
+        self.inner.len()
+    }
+}
