@@ -2,6 +2,7 @@
 //!
 //! One thin adapter per core module, named as there. No algorithm lives here.
 
+mod embed;
 mod error;
 mod runtime;
 
@@ -13,6 +14,8 @@ use pyo3::prelude::*;
 mod rust_module {
     use super::*;
 
+    #[pymodule_export]
+    use crate::embed::{Lexical, StaticModel};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

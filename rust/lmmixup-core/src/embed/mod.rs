@@ -5,7 +5,9 @@
 
 pub mod lexical;
 mod rows;
+pub mod static_model;
 pub mod texts;
 
 pub use lexical::{Lexical, LexicalOptions};
+pub use static_model::{StaticModel, StaticOptions};
 pub use texts::Texts;

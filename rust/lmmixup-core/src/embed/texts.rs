@@ -83,6 +83,8 @@ mod tests {
     #[test]
     fn refuses_other_types() {
         let numbers = Int32Array::from(vec![1]);
-        assert!(matches!(Texts::new(&numbers), Err(Error::Data(message)) if message.contains("Int32")));
+        assert!(
+            matches!(Texts::new(&numbers), Err(Error::Data(message)) if message.contains("Int32"))
+        );
     }
 }

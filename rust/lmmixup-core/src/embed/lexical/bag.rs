@@ -72,7 +72,8 @@ impl Bag {
     fn find_held(&self, hash: u64) -> usize {
         let mask = self.slots.len() - 1;
         let mut slot = home(hash) & mask;
-        while self.slots[slot] != 0 && self.entries[self.slots[slot] as usize - 1].word.hash != hash {
+        while self.slots[slot] != 0 && self.entries[self.slots[slot] as usize - 1].word.hash != hash
+        {
             slot = (slot + 1) & mask;
         }
         slot

@@ -16,7 +16,7 @@ pub use frequency::Frequency;
 
 use rayon::prelude::*;
 
-use super::rows::{fill_rows, normalize};
+use super::rows::{Shelf, fill_rows, normalize};
 use super::texts::Texts;
 use crate::threads::with_threads;
 use crate::{Error, Progress, Result};
@@ -132,7 +132,12 @@ impl Lexical {
     ///
     /// # Errors
     /// [`Error::Interrupted`].
-    pub fn count(&mut self, texts: Texts<'_>, num_threads: usize, progress: &Progress) -> Result<()> {
+    pub fn count(
+        &mut self,
+        texts: Texts<'_>,
+        num_threads: usize,
+        progress: &Progress,
+    ) -> Result<()> {
         let blocks = texts.len().div_ceil(COUNT_BLOCK);
         let counted = with_threads(num_threads, || {
             // One contiguous share for each thread: a sketch for every small task would cost
@@ -140,7 +145,13 @@ impl Lexical {
             let tasks = rayon::current_num_threads().clamp(1, blocks.max(1));
             (0..tasks)
                 .into_par_iter()
-                .map(|task| count_blocks(texts, blocks * task / tasks..blocks * (task + 1) / tasks, progress))
+                .map(|task| {
+                    count_blocks(
+                        texts,
+                        blocks * task / tasks..blocks * (task + 1) / tasks,
+                        progress,
+                    )
+                })
                 .try_reduce_with(|mut left, right| {
                     left.merge(&right);
                     Ok(left)
@@ -158,7 +169,13 @@ impl Lexical {
     ///
     /// # Errors
     /// [`Error::Data`] where `out` has not `N * dim` values; [`Error::Interrupted`].
-    pub fn embed(&self, texts: Texts<'_>, out: &mut [f32], num_threads: usize, progress: &Progress) -> Result<()> {
+    pub fn embed(
+        &self,
+        texts: Texts<'_>,
+        out: &mut [f32],
+        num_threads: usize,
+        progress: &Progress,
+    ) -> Result<()> {
         let dim = self.options.dim;
         if out.len() != texts.len() * dim {
             return Err(Error::Data(format!(
@@ -168,18 +185,29 @@ impl Lexical {
             )));
         }
         let weigher = Weigher::new(&self.options, &self.frequency, self.num_records);
-        fill_rows(out, dim, num_threads, progress, Scratch::default, |scratch, row, vector| {
-            vector.fill(0.0);
-            scratch.words.split(texts.get(row));
-            scratch.bag.fill(&scratch.words.list);
-            weigher.add_text(&scratch.words, scratch.bag.entries(), vector);
-            normalize(vector);
-            Ok(())
-        })
+        fill_rows(
+            out,
+            dim,
+            num_threads,
+            progress,
+            &Shelf::<Scratch>::default(),
+            |scratch, row, vector| {
+                vector.fill(0.0);
+                scratch.words.split(texts.get(row));
+                scratch.bag.fill(&scratch.words.list);
+                weigher.add_text(&scratch.words, scratch.bag.entries(), vector);
+                normalize(vector);
+                Ok(())
+            },
+        )
     }
 }
 
-fn count_blocks(texts: Texts<'_>, blocks: std::ops::Range<usize>, progress: &Progress) -> Result<Frequency> {
+fn count_blocks(
+    texts: Texts<'_>,
+    blocks: std::ops::Range<usize>,
+    progress: &Progress,
+) -> Result<Frequency> {
     let mut frequency = Frequency::default();
     let mut scratch = Scratch::default();
     for block in blocks {

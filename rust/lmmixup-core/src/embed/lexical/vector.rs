@@ -82,7 +82,11 @@ impl<'a> Weigher<'a> {
         padded[kept + 1] = b'>';
         let padded = &padded[..kept + 2];
         let is_start = |at: usize| kind == Kind::Letters || (padded[at] & 0xC0) != 0x80;
-        let length = if kind == Kind::Letters { padded.len() } else { (0..padded.len()).filter(|&at| is_start(at)).count() };
+        let length = if kind == Kind::Letters {
+            padded.len()
+        } else {
+            (0..padded.len()).filter(|&at| is_start(at)).count()
+        };
         let num: usize = (min..=max).map(|n| (length + 1).saturating_sub(n)).sum();
         if num == 0 {
             return;

@@ -81,11 +81,17 @@ impl Words {
             self.bytes.push(lower);
             at += 1;
         }
-        if at < bytes.len() && !bytes[at].is_ascii() && !first_char(text, at).is_some_and(ends_run) {
+        if at < bytes.len() && !bytes[at].is_ascii() && !first_char(text, at).is_some_and(ends_run)
+        {
             self.bytes.truncate(start);
             return self.wide(text, from);
         }
-        self.list.push(Word { hash, start: start as u32, end: self.bytes.len() as u32, kind: Kind::Letters });
+        self.list.push(Word {
+            hash,
+            start: start as u32,
+            end: self.bytes.len() as u32,
+            kind: Kind::Letters,
+        });
         at
     }
 
@@ -189,7 +195,10 @@ mod tests {
 
     #[test]
     fn words_beyond_ascii_stay_whole() {
-        assert_eq!(words("Éclair na\u{308}ive СССР ÅÄÖ9x"), ["éclair", "na\u{308}ive", "ссср", "åäö9x"]);
+        assert_eq!(
+            words("Éclair na\u{308}ive СССР ÅÄÖ9x"),
+            ["éclair", "na\u{308}ive", "ссср", "åäö9x"]
+        );
         assert_eq!(words("हिन्दी"), ["हिन्दी"]);
         assert_eq!(words("café, cafés"), ["café", ",", "cafés"]);
         assert_eq!(words("10€"), ["10", "€"]);
