@@ -124,6 +124,7 @@ impl StaticModel {
 fn set_weight(options: &mut LexicalOptions, name: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
     match name {
         "min_gram" => options.min_gram = value.extract()?,
+        "nonzeros" => options.nonzeros = value.extract()?,
         "max_gram" => options.max_gram = value.extract()?,
         _ => {
             let target = match name {

@@ -20,13 +20,15 @@ const LARGE: usize = 4096;
 #[derive(Debug)]
 pub struct Bag {
     entries: Vec<Entry>,
+    /// For each word of the text, its entry.
+    places: Vec<u32>,
     /// Index into `entries` plus one; 0 is free. A power of two, at least half free.
     slots: Vec<u32>,
 }
 
 impl Default for Bag {
     fn default() -> Self {
-        Self { entries: Vec::new(), slots: vec![0; FIRST] }
+        Self { entries: Vec::new(), places: Vec::new(), slots: vec![0; FIRST] }
     }
 }
 
@@ -35,13 +37,19 @@ impl Bag {
     pub fn fill(&mut self, words: &[Word]) {
         self.clear();
         for &word in words {
-            self.add(word);
+            let entry = self.add(word);
+            self.places.push(entry);
         }
     }
 
     /// The distinct words, in order of first appearance.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
+    }
+
+    /// For each word of the text, in order, the index of its entry.
+    pub fn places(&self) -> &[u32] {
+        &self.places
     }
 
     /// Starts the next text. A table that one huge text blew up goes back to its first size,
@@ -52,9 +60,10 @@ impl Bag {
         }
         self.slots.fill(0);
         self.entries.clear();
+        self.places.clear();
     }
 
-    fn add(&mut self, word: Word) {
+    fn add(&mut self, word: Word) -> u32 {
         let mut slot = self.find_held(word.hash);
         match self.slots[slot] {
             0 => {
@@ -64,8 +73,12 @@ impl Bag {
                 }
                 self.entries.push(Entry { word, count: 1 });
                 self.slots[slot] = self.entries.len() as u32;
+                self.slots[slot] - 1
             }
-            held => self.entries[held as usize - 1].count += 1,
+            held => {
+                self.entries[held as usize - 1].count += 1;
+                held - 1
+            }
         }
     }
 

@@ -34,6 +34,8 @@ const COUNT_BLOCK: usize = 512;
 pub struct LexicalOptions {
     /// Dimensions of a vector, 8..=8192.
     pub dim: usize,
+    /// Non-zero entries of a feature's direction, 1..=4.
+    pub nonzeros: usize,
     /// Exponent of a word's idf.
     pub idf_power: f32,
     /// Exponent of a word's count in its text.
@@ -58,6 +60,7 @@ impl Default for LexicalOptions {
     fn default() -> Self {
         Self {
             dim: 256,
+            nonzeros: 2,
             idf_power: 1.0,
             tf_power: 0.5,
             word: 1.0,
@@ -75,6 +78,9 @@ impl LexicalOptions {
     fn check(&self) -> Result<()> {
         if !(8..=MAX_DIM).contains(&self.dim) {
             return Err(Error::Argument(format!("dim must be 8..={MAX_DIM}, got {}", self.dim)));
+        }
+        if !(1..=4).contains(&self.nonzeros) {
+            return Err(Error::Argument(format!("nonzeros must be 1..=4, got {}", self.nonzeros)));
         }
         if self.min_gram == 0 || self.max_gram < self.min_gram || self.max_gram > 16 {
             return Err(Error::Argument(format!(
@@ -99,6 +105,7 @@ pub struct Lexical {
 struct Scratch {
     words: Words,
     bag: Bag,
+    weights: Vec<f32>,
 }
 
 impl Lexical {
@@ -193,9 +200,10 @@ impl Lexical {
             &Shelf::<Scratch>::default(),
             |scratch, row, vector| {
                 vector.fill(0.0);
-                scratch.words.split(texts.get(row));
-                scratch.bag.fill(&scratch.words.list);
-                weigher.add_text(&scratch.words, scratch.bag.entries(), vector);
+                let Scratch { words, bag, weights } = scratch;
+                words.split(texts.get(row));
+                bag.fill(&words.list);
+                weigher.add_text(words, bag, weights, vector);
                 normalize(vector);
                 Ok(())
             },

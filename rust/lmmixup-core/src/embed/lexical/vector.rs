@@ -1,7 +1,7 @@
 //! Weights of words and the directions of their features.
 
 use super::LexicalOptions;
-use super::bag::Entry;
+use super::bag::Bag;
 use super::frequency::Frequency;
 use super::words::{FNV_START, Kind, Word, Words, fnv};
 
@@ -11,6 +11,8 @@ const GRAM_SALT: u64 = 0xd1b5_4a32_d192_ed03;
 const PAIR_SALT: u64 = 0x8cb9_2ba7_2f3d_8dd7;
 /// Occurrences up to which a count's weight is looked up.
 const COUNTS: usize = 64;
+/// Record counts up to which an idf is looked up.
+const IDFS: u32 = 1 << 12;
 
 /// The finaliser of MurmurHash3: every bit of the input moves every bit of the output.
 #[inline]
@@ -25,6 +27,7 @@ pub struct Weigher<'a> {
     options: &'a LexicalOptions,
     frequency: &'a Frequency,
     log_records: f32,
+    idf: Vec<f32>,
     tf: [f32; COUNTS],
 }
 
@@ -32,19 +35,21 @@ impl<'a> Weigher<'a> {
     /// Weights for a pool of `num_records` with these counts.
     pub fn new(options: &'a LexicalOptions, frequency: &'a Frequency, num_records: u64) -> Self {
         let log_records = (num_records.max(1) as f64 + 1.0).ln() as f32;
+        let idf = (0..IDFS).map(|count| idf(log_records, count, options.idf_power)).collect();
         let tf = std::array::from_fn(|count| (count as f32).powf(options.tf_power));
-        Self { options, frequency, log_records, tf }
+        Self { options, frequency, log_records, idf, tf }
     }
 
-    /// Adds all features of a text to `vector`.
-    pub fn add_text(&self, words: &Words, entries: &[Entry], vector: &mut [f32]) {
-        for entry in entries {
-            let idf = self.idf(&entry.word);
-            let weight = self.tf(entry.count) * idf;
-            self.add_word(words, &entry.word, weight, vector);
+    /// Adds all features of a text to `vector`. `weights` is room for one weight a word.
+    pub fn add_text(&self, words: &Words, bag: &Bag, weights: &mut Vec<f32>, vector: &mut [f32]) {
+        weights.clear();
+        weights.extend(bag.entries().iter().map(|entry| self.idf(&entry.word)));
+        for (entry, idf) in bag.entries().iter().zip(weights.iter()) {
+            self.add_word(words, &entry.word, self.tf(entry.count) * idf, vector);
         }
         if self.options.pair > 0.0 {
-            self.add_pairs(&words.list, vector);
+            weights.iter_mut().for_each(|idf| *idf = idf.sqrt());
+            self.add_pairs(words, bag, weights, vector);
         }
     }
 
@@ -53,21 +58,23 @@ impl<'a> Weigher<'a> {
         self.tf.get(count).copied().unwrap_or_else(|| (count as f32).powf(self.options.tf_power))
     }
 
-    /// ln((1 + records) / records with the word) ^ power; a sign weighs less.
     fn idf(&self, word: &Word) -> f32 {
-        let records = self.frequency.get(mix(word.hash)).max(1) as f32;
-        let idf = (self.log_records - records.ln()).max(1e-3).powf(self.options.idf_power);
+        let records = self.frequency.get(mix(word.hash));
+        let idf = match self.idf.get(records as usize) {
+            Some(&idf) => idf,
+            None => idf(self.log_records, records, self.options.idf_power),
+        };
         if word.kind == Kind::Sign { idf * self.options.sign } else { idf }
     }
 
     fn add_word(&self, words: &Words, word: &Word, weight: f32, vector: &mut [f32]) {
         match word.kind {
             Kind::Letters | Kind::Wide if self.options.grams > 0.0 => {
-                add_feature(vector, mix(word.hash ^ WORD_SALT), weight * self.options.word);
+                self.add_feature(vector, mix(word.hash ^ WORD_SALT), weight * self.options.word);
                 let bytes = &words.bytes[word.start as usize..word.end as usize];
                 self.add_grams(bytes, word.kind, weight * self.options.grams, vector);
             }
-            _ => add_feature(vector, mix(word.hash ^ WORD_SALT), weight),
+            _ => self.add_feature(vector, mix(word.hash ^ WORD_SALT), weight),
         }
     }
 
@@ -99,7 +106,7 @@ impl<'a> Weigher<'a> {
                 if at + 1 == padded.len() || is_start(at + 1) {
                     n += 1;
                     if n >= min {
-                        add_feature(vector, mix(hash ^ GRAM_SALT), share);
+                        self.add_feature(vector, mix(hash ^ GRAM_SALT), share);
                     }
                     if n == max {
                         break;
@@ -109,30 +116,36 @@ impl<'a> Weigher<'a> {
         }
     }
 
-    fn add_pairs(&self, list: &[Word], vector: &mut [f32]) {
+    /// Each two words that follow one another, signs left out; `roots` are the square roots
+    /// of the idf of the bag's entries.
+    fn add_pairs(&self, words: &Words, bag: &Bag, roots: &[f32], vector: &mut [f32]) {
         let mut before: Option<(u64, f32)> = None;
-        for word in list {
+        for (word, &entry) in words.list.iter().zip(bag.places()) {
             if !matches!(word.kind, Kind::Letters | Kind::Wide) {
                 continue;
             }
-            let idf = self.idf(word);
-            if let Some((hash, idf_before)) = before {
-                let weight = (idf * idf_before).sqrt() * self.options.pair;
-                add_feature(vector, mix(mix(hash ^ PAIR_SALT) ^ word.hash), weight);
+            let root = roots[entry as usize];
+            if let Some((hash, root_before)) = before {
+                let weight = root * root_before * self.options.pair;
+                self.add_feature(vector, mix(mix(hash ^ PAIR_SALT) ^ word.hash), weight);
             }
-            before = Some((word.hash, idf));
+            before = Some((word.hash, root));
+        }
+    }
+
+    /// Adds `weight` at `nonzeros` places, each with a sign, all from the bits of `hash`.
+    #[inline]
+    fn add_feature(&self, vector: &mut [f32], hash: u64, weight: f32) {
+        let dim = vector.len() as u64;
+        for part in 0..self.options.nonzeros {
+            let bits = hash >> (16 * part);
+            let place = (((bits & 0x7FFF) * dim) >> 15) as usize;
+            vector[place] += if bits & 0x8000 == 0 { weight } else { -weight };
         }
     }
 }
 
-/// Adds `weight` at four places with four signs, all from the bits of `hash`.
-#[inline]
-fn add_feature(vector: &mut [f32], hash: u64, weight: f32) {
-    let dim = vector.len() as u64;
-    for part in 0..4 {
-        let bits = hash >> (16 * part);
-        let place = (((bits & 0x7FFF) * dim) >> 15) as usize;
-        let sign = if bits & 0x8000 == 0 { weight } else { -weight };
-        vector[place] += sign;
-    }
+/// ln((1 + records of the pool) / records with the word) ^ power.
+fn idf(log_records: f32, records: u32, power: f32) -> f32 {
+    (log_records - (records.max(1) as f32).ln()).max(1e-3).powf(power)
 }
