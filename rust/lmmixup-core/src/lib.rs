@@ -6,6 +6,7 @@
 //! with [`Error::Interrupted`] soon after [`Progress::cancel`].
 
 pub mod against;
+pub mod embed;
 pub mod error;
 pub mod knn;
 pub mod exact;

@@ -3,6 +3,7 @@
 //! One thin adapter per core module, named as there. No algorithm lives here.
 
 mod against;
+mod embed;
 mod error;
 mod exact;
 mod families;
@@ -28,6 +29,9 @@ mod rust_module {
     #[pymodule_export]
     use super::text::TextPool;
     use super::*;
+
+    #[pymodule_export]
+    use crate::embed::{Lexical, StaticModel};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
