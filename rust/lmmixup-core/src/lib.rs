@@ -5,6 +5,7 @@
 //! threads and a [`Progress`], gives the same answer at any number of threads, and stops
 //! with [`Error::Interrupted`] soon after [`Progress::cancel`].
 
+pub mod cluster;
 pub mod error;
 pub mod progress;
 pub mod threads;

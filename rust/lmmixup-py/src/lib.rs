@@ -2,6 +2,7 @@
 //!
 //! One thin adapter per core module, named as there. No algorithm lives here.
 
+mod cluster;
 mod error;
 mod runtime;
 
@@ -12,6 +13,8 @@ use pyo3::prelude::*;
 #[pyo3(name = "_rust")]
 mod rust_module {
     use super::*;
+    #[pymodule_export]
+    use crate::cluster::{cluster_graph, cluster_paper, draw_sizes, most_partitionable};
 
 
     #[pymodule_init]

@@ -79,6 +79,25 @@ impl Bounds {
         )))
     }
 
+    /// Checks sizes that somebody chose.
+    pub(crate) fn check_given(&self, sizes: &[u32], num_records: usize) -> Result<()> {
+        if let Some(size) =
+            sizes.iter().find(|size| !(self.min..=self.max).contains(&(**size as usize)))
+        {
+            return Err(Error::Argument(format!(
+                "given sizes must be within {} to {}, got {size}",
+                self.min, self.max
+            )));
+        }
+        let sum: u64 = sizes.iter().map(|size| u64::from(*size)).sum();
+        if sum > num_records as u64 {
+            return Err(Error::Argument(format!(
+                "given sizes must sum to at most the {num_records} records, got {sum}"
+            )));
+        }
+        Ok(())
+    }
+
     /// Sizes drawn from a normal distribution, in whole records, until they sum to `num_records`.
     ///
     /// Each size is N(`mean`, `std`) rounded and clipped to the bounds, as in the paper; a size

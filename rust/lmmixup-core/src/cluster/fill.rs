@@ -148,7 +148,7 @@ pub fn fill(
 
 /// The size for this group: what similarity suggests, within the plan.
 fn next_size(partition: &Partition<'_>, plan: &Plan, group: &Group) -> Option<usize> {
-    let wanted = group.wanted();
+    let wanted = group.wanted(partition.limits.bounds.max());
     let size = plan.size(wanted);
     if partition.limits.restrict() && matches!(plan, Plan::Bounds { .. }) {
         // some records will have no place, so the plan cannot come out even: it only guides
@@ -216,7 +216,8 @@ impl Group {
     }
 
     fn is_full(&self, partition: &Partition<'_>) -> bool {
-        self.records.len() >= partition.limits.bounds.max()
+        let over = if std::env::var("BAL").is_ok() { 2 } else { 1 };
+        self.records.len() >= over*partition.limits.bounds.max()
     }
 
     fn offer(&mut self, partition: &Partition<'_>, record: u32, similarity: f32) -> bool {
@@ -252,8 +253,10 @@ impl Group {
     }
 
     /// How many records similarity suggests: those that keep [`KEEP`] of the best.
-    fn wanted(&self) -> usize {
+    fn wanted(&self, max: usize) -> usize {
         let best = self.similarities.get(1).copied().unwrap_or(0.0);
-        self.similarities.iter().take_while(|s| **s >= KEEP * best).count()
+        let keep: f32 = std::env::var("KEEP").ok().and_then(|x| x.parse().ok()).unwrap_or(KEEP);
+        let c=self.similarities.iter().take_while(|s| **s >= keep * best).count();
+        c.div_ceil(c.div_ceil(max).max(1))
     }
 }

@@ -3,13 +3,15 @@
 use rayon::prelude::*;
 
 use super::fill::{Neighbours, Plan, fill};
+use super::kmeans::gather;
 use super::local::{Effort, Sizes, improve};
-use super::partition::{BARRED, FREE, Partition};
+use super::nearest::nearest;
+use super::partition::{FREE, Partition};
 use super::settle::settle;
 use super::vectors::Vectors;
-use super::{Clusters, Fate, Limits, Random};
+use super::{Clusters, Limits, Random};
 use crate::threads::with_threads;
-use crate::{Error, Progress, Result};
+use crate::{Progress, Result};
 
 /// Neighbours that each leftover record looks for among the leftovers.
 const LEFTOVER_NEIGHBOURS: usize = 16;
@@ -48,8 +50,8 @@ pub struct Options<'a> {
 /// in a cluster. O(N · K · D) time, N · (K + 8) + clusters · D numbers of memory.
 ///
 /// # Errors
-/// [`Error::Infeasible`] where N cannot be split; [`Error::Argument`] for shapes and ranges;
-/// [`Error::Interrupted`].
+/// [`crate::Error::Infeasible`] where N cannot be split; [`crate::Error::Argument`] for shapes and
+/// ranges; [`crate::Error::Interrupted`].
 pub fn cluster(
     vectors: Vectors<'_>,
     near: Neighbours<'_>,
@@ -97,23 +99,9 @@ fn make_plan(usable: usize, options: &Options<'_>) -> Result<Plan> {
             Ok(Plan::Bounds { bounds, records, clusters: bounds.num_clusters(records, mean) })
         }
         SizeRule::Given(sizes) => {
+            bounds.check_given(sizes, if options.limits.restrict() { usize::MAX } else { usable })?;
             let mut counts = vec![0; bounds.max() + 1];
-            for &size in sizes {
-                if !(bounds.min()..=bounds.max()).contains(&(size as usize)) {
-                    return Err(Error::Argument(format!(
-                        "given sizes must be within {} to {}, got {size}",
-                        bounds.min(),
-                        bounds.max()
-                    )));
-                }
-                counts[size as usize] += 1;
-            }
-            let sum: u64 = sizes.iter().map(|size| u64::from(*size)).sum();
-            if sum > usable as u64 && !options.limits.restrict() {
-                return Err(Error::Argument(format!(
-                    "given sizes sum to {sum}, more than the {usable} records"
-                )));
-            }
+            sizes.iter().for_each(|size| counts[*size as usize] += 1);
             Ok(Plan::Sizes(counts))
         }
     }
@@ -142,7 +130,9 @@ fn fill_all(
         progress.start("fill leftovers", free.len() as u64);
         let k = if free.len() <= FEW { free.len() - 1 } else { LEFTOVER_NEIGHBOURS };
         let k = k.max(2 * partition.limits.bounds.max()).min(free.len() - 1);
-        let (indices, similarities) = among(partition.vectors, &free, k, progress)?;
+        let rows = gather(partition.vectors, &free);
+        let rows = Vectors::new(&rows, partition.vectors.dim())?;
+        let (indices, similarities) = nearest(rows, rows, k, true, progress)?;
         let near = Neighbours { indices: &indices, similarities: &similarities, k };
         let order = by_density(near, partition.limits.bounds.max(), seed);
         let all = stuck && !partition.limits.restrict();
@@ -157,6 +147,7 @@ fn fill_all(
 /// Rows by the mean similarity of their nearest `max − 1` neighbours, densest first.
 fn by_density(near: Neighbours<'_>, max: usize, seed: u64) -> Vec<u32> {
     let reach = max.saturating_sub(1).clamp(1, 8);
+    let reach: usize = std::env::var("DENS").ok().and_then(|x| x.parse().ok()).unwrap_or(reach);
     let density: Vec<f32> = (0..near.num_rows())
         .into_par_iter()
         .map(|row| near.of(row).take(reach).map(|(_, similarity)| similarity).sum())
@@ -167,33 +158,3 @@ fn by_density(near: Neighbours<'_>, max: usize, seed: u64) -> Vec<u32> {
     order
 }
 
-/// Exact nearest neighbours of some records among themselves, as positions in `rows`.
-fn among(
-    vectors: Vectors<'_>,
-    rows: &[u32],
-    k: usize,
-    progress: &Progress,
-) -> Result<(Vec<i32>, Vec<f32>)> {
-    let found: Vec<Vec<(f32, i32)>> = rows
-        .par_iter()
-        .enumerate()
-        .map(|(own, record)| {
-            progress.advance(1)?;
-            let x = vectors.row(*record as usize);
-            let mut near: Vec<(f32, i32)> = rows
-                .iter()
-                .enumerate()
-                .filter(|(other, _)| *other != own)
-                .map(|(other, r)| (super::vectors::dot(x, vectors.row(*r as usize)), other as i32))
-                .collect();
-            let order = |a: &(f32, i32), b: &(f32, i32)| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1));
-            if k < near.len() {
-                near.select_nth_unstable_by(k, order);
-                near.truncate(k);
-            }
-            near.sort_unstable_by(order);
-            Ok(near)
-        })
-        .collect::<Result<_>>()?;
-    Ok(found.into_iter().flatten().map(|(similarity, index)| (index, similarity)).unzip())
-}

@@ -63,10 +63,13 @@ pub fn improve(
     // the last round in which a record found nothing, a cluster changed
     let mut rested = vec![0_u32; partition.labels.len()];
     let mut changed = vec![0_u32; partition.num_clusters()];
+    let nearest: Vec<f32> =
+        (0..partition.labels.len()).into_par_iter().map(|record| near.nearest(record)).collect();
+    let reach: usize = std::env::var("REACH").ok().and_then(|x| x.parse().ok()).unwrap_or(near.k);
     let mut total = 0;
     for round in 1..=effort.max_rounds as u32 {
         progress.start("improve clusters", partition.labels.len() as u64);
-        let search = Search { partition, near, sizes, changed: &changed };
+        let search = Search { partition, near, sizes, changed: &changed, nearest: &nearest, reach };
         let mut proposals = search.propose(&mut rested, round, progress)?;
         proposals.par_sort_unstable_by(|a, b| {
             b.gain.total_cmp(&a.gain).then(a.record.cmp(&b.record))
@@ -119,6 +122,9 @@ struct Search<'s, 'a> {
     near: Neighbours<'a>,
     sizes: Sizes,
     changed: &'s [u32],
+    /// Similarity of each record to its nearest neighbour.
+    nearest: &'s [f32],
+    reach: usize,
 }
 
 impl Search<'_, '_> {
@@ -152,83 +158,134 @@ impl Search<'_, '_> {
         Ok(chunks.concat())
     }
 
-    /// Other clusters of the record's neighbours in which, or at home, something changed since.
-    fn targets(&self, record: u32, rested: u32, targets: &mut Vec<u32>) {
+    /// Other clusters of the record's neighbours in which, or at home, something changed since;
+    /// those with the strongest ties first.
+    fn targets(&self, record: u32, rested: u32, targets: &mut Vec<Target>) {
         targets.clear();
         let home = self.partition.labels[record as usize];
         if home < 0 {
             return;
         }
         let all = self.changed[home as usize] >= rested;
-        for (neighbour, _) in self.near.of(record as usize) {
+        let mut floor = -1.0;
+        for (neighbour, similarity) in self.near.of(record as usize).take(self.reach) {
+            floor = similarity;
             let label = self.partition.labels[neighbour as usize];
-            if label != home
-                && label >= 0
-                && (all || self.changed[label as usize] >= rested)
-                && !targets.contains(&(label as u32))
-            {
-                targets.push(label as u32);
+            if label < 0 || label == home || !(all || self.changed[label as usize] >= rested) {
+                continue;
+            }
+            let cluster = label as u32;
+            match targets.iter_mut().find(|target| target.cluster == cluster) {
+                Some(target) => {
+                    target.listed += 1;
+                    target.ties += similarity;
+                }
+                None => targets.push(Target { cluster, listed: 1, ties: similarity, most: 0.0 }),
             }
         }
+        for target in targets.iter_mut() {
+            let unlisted = self.partition.size(target.cluster as usize) as f32 - target.listed as f32;
+            target.most = target.ties + unlisted * floor;
+        }
+        targets.sort_unstable_by(|a, b| b.ties.total_cmp(&a.ties).then(a.cluster.cmp(&b.cluster)));
     }
 
-    fn best(&self, record: u32, targets: &[u32]) -> Option<Proposal> {
+    fn best(&self, record: u32, targets: &[Target]) -> Option<Proposal> {
         let home = Home::new(self.partition, record);
         let mut best = Proposal { gain: LEAST_GAIN, record, target: NOBODY, partner: NOBODY };
-        for &target in targets {
-            let with = f64::from(dot(home.row, self.partition.sum(target as usize)));
-            self.try_move(&home, target, with, &mut best);
-            self.try_swaps(&home, target, with, &mut best);
+        for target in targets {
+            let cluster = target.cluster;
+            let mut with = None;
+            self.try_move(&home, target, &mut with, &mut best);
+            for &partner in self.partition.members(cluster as usize) {
+                self.try_swap(&home, target, partner, &mut with, &mut best);
+            }
         }
         (best.target != NOBODY).then_some(best)
     }
 
-    fn try_move(&self, home: &Home<'_>, target: u32, with: f64, best: &mut Proposal) {
-        let (from, to) = (home.size, self.partition.size(target as usize));
+    fn with(&self, home: &Home<'_>, target: &Target, with: &mut Option<f64>) -> f64 {
+        *with.get_or_insert_with(|| {
+            f64::from(dot(home.row, self.partition.sum(target.cluster as usize)))
+        })
+    }
+
+    fn try_move(
+        &self,
+        home: &Home<'_>,
+        target: &Target,
+        with: &mut Option<f64>,
+        best: &mut Proposal,
+    ) {
+        let cluster = target.cluster as usize;
+        let (from, to) = (home.size, self.partition.size(cluster));
         let bounds = self.partition.limits.bounds;
         let allowed = match self.sizes {
             Sizes::Free => from > bounds.min() && to < bounds.max(),
             Sizes::Kept => from == to + 1,
         };
-        if !allowed {
+        let square = f64::from(self.partition.square(cluster));
+        let gain = |with: f64| {
+            home.if_removed + (square + 2.0 * with + home.norm) / (to + 1) as f64
+                - square / to as f64
+        };
+        if !allowed || gain(f64::from(target.most)) <= best.gain {
             return;
         }
-        let square = f64::from(self.partition.square(target as usize));
-        let gain = home.if_removed + (square + 2.0 * with + home.norm) / (to + 1) as f64
-            - square / to as f64;
-        if gain > best.gain && self.partition.may_move(home.record, target as usize) {
-            *best = Proposal { gain, target, partner: NOBODY, ..*best };
+        let gain = gain(self.with(home, target, with));
+        if gain > best.gain && self.partition.may_move(home.record, cluster) {
+            *best = Proposal { gain, target: target.cluster, partner: NOBODY, ..*best };
         }
     }
 
-    fn try_swaps(&self, home: &Home<'_>, target: u32, with: f64, best: &mut Proposal) {
+    fn try_swap(
+        &self,
+        home: &Home<'_>,
+        target: &Target,
+        partner: u32,
+        with: &mut Option<f64>,
+        best: &mut Proposal,
+    ) {
         let partition = self.partition;
-        let (from, to) = (home.size as f64, partition.size(target as usize) as f64);
-        for &partner in partition.members(target as usize) {
-            let norm = f64::from(partition.norms[partner as usize]);
-            let norms = home.norm + norm;
-            let own = f64::from(partition.own[partner as usize]);
-            let gain = |pair: f64, back: f64| {
-                (norms - 2.0 * home.own + 2.0 * (back - pair)) / from
-                    + (norms - 2.0 * own + 2.0 * (with - pair)) / to
-            };
-            // the partner cannot be nearer to the others at home than to its nearest neighbour
-            let nearest = self.near.nearest(partner as usize);
-            let welcome = home.others.min((from - 1.0) * f64::from(nearest));
-            if gain(0.0, welcome) <= best.gain {
-                continue;
-            }
-            let row = partition.vectors.row(partner as usize);
-            let pair = f64::from(dot(home.row, row));
-            if gain(pair, welcome + pair) <= best.gain {
-                continue;
-            }
-            let gain = gain(pair, f64::from(dot(row, home.sum)));
-            if gain > best.gain && partition.may_swap(home.record, partner) {
-                *best = Proposal { gain, target, partner, ..*best };
-            }
+        let (from, to) = (home.size as f64, partition.size(target.cluster as usize) as f64);
+        let norms = home.norm + f64::from(partition.norms[partner as usize]);
+        let own = f64::from(partition.own[partner as usize]);
+        let gain = |with: f64, pair: f64, back: f64| {
+            (norms - 2.0 * home.own + 2.0 * (back - pair)) / from
+                + (norms - 2.0 * own + 2.0 * (with - pair)) / to
+        };
+        // the partner cannot be nearer to the others at home than to its nearest neighbour
+        let welcome = home.others.min((from - 1.0) * f64::from(self.nearest[partner as usize]));
+        let most = with.unwrap_or(f64::from(target.most));
+        if gain(most, 0.0, welcome) <= best.gain {
+            return;
+        }
+        let row = partition.vectors.row(partner as usize);
+        let pair = f64::from(dot(home.row, row));
+        let most = with.unwrap_or(f64::from(target.most));
+        if gain(most, pair, welcome + pair) <= best.gain {
+            return;
+        }
+        let with = self.with(home, target, with);
+        if gain(with, pair, welcome + pair) <= best.gain {
+            return;
+        }
+        let gain = gain(with, pair, f64::from(dot(row, home.sum)));
+        if gain > best.gain && partition.may_swap(home.record, partner) {
+            *best = Proposal { gain, target: target.cluster, partner, ..*best };
         }
     }
+}
+
+/// A cluster that a record may go to.
+#[derive(Debug, Clone, Copy)]
+struct Target {
+    cluster: u32,
+    /// How many of its members are neighbours of the record, and their similarities together.
+    listed: u32,
+    ties: f32,
+    /// The most that x · S can be: members that are not listed are no nearer than the last listed.
+    most: f32,
 }
 
 /// What is known of a record in its own cluster.

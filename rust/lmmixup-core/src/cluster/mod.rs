@@ -10,7 +10,10 @@
 pub mod capacity;
 pub mod fill;
 pub mod graph;
+pub mod kmeans;
 pub mod local;
+pub mod nearest;
+pub mod paper;
 pub mod partition;
 pub mod random;
 pub mod settle;
