@@ -6,7 +6,7 @@ use super::vectors::dot;
 use crate::{Error, Progress, Result};
 
 /// The last record taken keeps at least this share of the first one's similarity to the seed.
-const KEEP: f32 = 0.7;
+const KEEP: f32 = 0.8;
 
 /// Neighbours of some records: `indices` and `similarities` hold `k` per row, nearest first.
 #[derive(Debug, Clone, Copy)]
@@ -29,10 +29,10 @@ impl<'a> Neighbours<'a> {
         indices.zip(similarities).take_while(|(i, _)| *i >= 0).map(|(i, s)| (i as u32, s))
     }
 
-    /// The largest similarity of a row; −1 where it has no neighbours.
+    /// The smallest similarity of a row; −1 where it has no neighbours.
     #[inline]
-    pub fn nearest(&self, row: usize) -> f32 {
-        self.of(row).next().map_or(-1.0, |(_, similarity)| similarity)
+    pub fn last(&self, row: usize) -> f32 {
+        self.of(row).last().map_or(-1.0, |(_, similarity)| similarity)
     }
 
     /// Checks shapes and that indices are records or −1.
@@ -216,8 +216,7 @@ impl Group {
     }
 
     fn is_full(&self, partition: &Partition<'_>) -> bool {
-        let over = if std::env::var("BAL").is_ok() { 2 } else { 1 };
-        self.records.len() >= over*partition.limits.bounds.max()
+        self.records.len() >= 2 * partition.limits.bounds.max()
     }
 
     fn offer(&mut self, partition: &Partition<'_>, record: u32, similarity: f32) -> bool {
@@ -255,8 +254,7 @@ impl Group {
     /// How many records similarity suggests: those that keep [`KEEP`] of the best.
     fn wanted(&self, max: usize) -> usize {
         let best = self.similarities.get(1).copied().unwrap_or(0.0);
-        let keep: f32 = std::env::var("KEEP").ok().and_then(|x| x.parse().ok()).unwrap_or(KEEP);
-        let c=self.similarities.iter().take_while(|s| **s >= keep * best).count();
-        c.div_ceil(c.div_ceil(max).max(1))
+        let close = self.similarities.iter().take_while(|s| **s >= KEEP * best).count();
+        close.div_ceil(close.div_ceil(max).max(1))
     }
 }

@@ -147,7 +147,6 @@ fn fill_all(
 /// Rows by the mean similarity of their nearest `max − 1` neighbours, densest first.
 fn by_density(near: Neighbours<'_>, max: usize, seed: u64) -> Vec<u32> {
     let reach = max.saturating_sub(1).clamp(1, 8);
-    let reach: usize = std::env::var("DENS").ok().and_then(|x| x.parse().ok()).unwrap_or(reach);
     let density: Vec<f32> = (0..near.num_rows())
         .into_par_iter()
         .map(|row| near.of(row).take(reach).map(|(_, similarity)| similarity).sum())

@@ -8,13 +8,16 @@
 //! their first record, and are the same at any number of threads.
 
 pub mod capacity;
+pub mod facility;
 pub mod fill;
 pub mod graph;
 pub mod kmeans;
 pub mod local;
+pub mod mergeit;
 pub mod nearest;
 pub mod paper;
 pub mod partition;
+pub mod quality;
 pub mod random;
 pub mod settle;
 pub mod vectors;

@@ -31,6 +31,7 @@ pub struct Partition<'a> {
     /// x_i · S of the record's own cluster.
     pub own: Vec<f32>,
     members: Vec<u32>,
+    member_products: Vec<f32>,
     sizes: Vec<u32>,
     sums: Vec<f32>,
     squares: Vec<f32>,
@@ -49,6 +50,7 @@ impl<'a> Partition<'a> {
             norms,
             own: vec![0.0; count],
             members: Vec::new(),
+            member_products: Vec::new(),
             sizes: Vec::new(),
             sums: Vec::new(),
             squares: Vec::new(),
@@ -82,6 +84,13 @@ impl<'a> Partition<'a> {
     pub fn members(&self, cluster: usize) -> &[u32] {
         let start = cluster * self.limits.bounds.max();
         &self.members[start..start + self.size(cluster)]
+    }
+
+    /// x · S_c of each of [`Partition::members`].
+    #[inline]
+    pub fn member_products(&self, cluster: usize) -> &[f32] {
+        let start = cluster * self.limits.bounds.max();
+        &self.member_products[start..start + self.size(cluster)]
     }
 
     /// S_c.
@@ -145,6 +154,7 @@ impl<'a> Partition<'a> {
     /// [`crate::Error::Interrupted`].
     pub fn refresh(&mut self, clusters: &[u32], progress: &Progress) -> Result<()> {
         let dim = self.vectors.dim();
+        self.member_products.resize(self.members.len(), 0.0);
         self.sums.resize(self.num_clusters() * dim, 0.0);
         self.squares.resize(self.num_clusters(), 0.0);
         let mut fresh = vec![0.0; REFRESH_BLOCK.min(clusters.len()) * dim];
@@ -163,6 +173,7 @@ impl<'a> Partition<'a> {
                 self.sums[cluster * dim..(cluster + 1) * dim].copy_from_slice(sum);
                 self.squares[cluster] = *square;
                 let start = cluster * self.limits.bounds.max();
+                self.member_products[start..start + own.len()].copy_from_slice(own);
                 for (slot, own) in own.iter().enumerate() {
                     self.own[self.members[start + slot] as usize] = *own;
                 }
