@@ -7,6 +7,7 @@
 
 pub mod against;
 pub mod embed;
+pub mod cluster;
 pub mod error;
 pub mod knn;
 pub mod exact;

@@ -4,6 +4,7 @@
 
 mod against;
 mod embed;
+mod cluster;
 mod error;
 mod exact;
 mod families;
@@ -29,6 +30,8 @@ mod rust_module {
     #[pymodule_export]
     use super::text::TextPool;
     use super::*;
+    #[pymodule_export]
+    use crate::cluster::{cluster_graph, cluster_paper, draw_sizes, most_partitionable};
 
     #[pymodule_export]
     use crate::embed::{Lexical, StaticModel};
