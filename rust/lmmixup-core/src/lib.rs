@@ -6,6 +6,7 @@
 //! with [`Error::Interrupted`] soon after [`Progress::cancel`].
 
 pub mod error;
+pub mod pool;
 pub mod progress;
 pub mod threads;
 
