@@ -14,6 +14,7 @@ pub mod exact;
 pub mod families;
 pub mod join;
 pub mod minhash;
+pub mod pool;
 pub mod progress;
 pub mod text;
 pub mod threads;
