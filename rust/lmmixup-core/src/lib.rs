@@ -6,13 +6,13 @@
 //! with [`Error::Interrupted`] soon after [`Progress::cancel`].
 
 pub mod against;
-pub mod embed;
 pub mod cluster;
+pub mod embed;
 pub mod error;
-pub mod knn;
 pub mod exact;
 pub mod families;
 pub mod join;
+pub mod knn;
 pub mod minhash;
 pub mod pool;
 pub mod progress;

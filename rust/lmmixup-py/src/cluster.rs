@@ -47,7 +47,11 @@ pub fn draw_sizes<'py>(
 
 /// `lmmixup.ops.most_partitionable`.
 #[pyfunction]
-pub fn most_partitionable(py: Python<'_>, num_records: usize, bounds: (usize, usize)) -> PyResult<usize> {
+pub fn most_partitionable(
+    py: Python<'_>,
+    num_records: usize,
+    bounds: (usize, usize),
+) -> PyResult<usize> {
     let bounds = Bounds::new(bounds.0, bounds.1).map_err(|error| to_python(py, error))?;
     Ok(bounds.most_partitionable(num_records))
 }

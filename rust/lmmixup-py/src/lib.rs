@@ -3,8 +3,8 @@
 //! One thin adapter per core module, named as there. No algorithm lives here.
 
 mod against;
-mod embed;
 mod cluster;
+mod embed;
 mod error;
 mod exact;
 mod families;

@@ -202,9 +202,7 @@ mod tests {
     fn drawn_sizes_follow_the_clipped_normal() {
         let bounds = Bounds::new(2, 5).unwrap();
         let sizes = bounds.draw(300_000, 3.0, 1.0, &mut Random::new(7, 0));
-        let share = |s: u32| {
-            sizes.iter().filter(|x| **x == s).count() as f64 / sizes.len() as f64
-        };
+        let share = |s: u32| sizes.iter().filter(|x| **x == s).count() as f64 / sizes.len() as f64;
         // P(N(3, 1) < 2.5) = .3085, P(2.5..3.5) = .3829, P(3.5..4.5) = .2417, P(> 4.5) = .0668
         for (size, expected) in [(2, 0.3085), (3, 0.3829), (4, 0.2417), (5, 0.0668)] {
             assert!((share(size) - expected).abs() < 0.01, "{size}: {}", share(size));
@@ -213,9 +211,8 @@ mod tests {
 
     #[test]
     fn says_why_it_cannot() {
-        let message = |n, min, max| {
-            Bounds::new(min, max).unwrap().plan(n, false).unwrap_err().to_string()
-        };
+        let message =
+            |n, min, max| Bounds::new(min, max).unwrap().plan(n, false).unwrap_err().to_string();
         assert!(message(1, 2, 5).contains("1 records cannot be split into clusters of 2 to 5"));
         assert!(message(7, 4, 5).contains("1 hold at most 5, 2 need at least 8"));
         assert!(message(7, 4, 5).contains("allow a leftover (2 of the records)"));

@@ -1,8 +1,8 @@
 //! Mini-batch k-means on the sphere: centres of unit length, by cosine.
 
+use super::Random;
 use super::nearest::nearest;
 use super::vectors::{Vectors, normalise};
-use super::Random;
 use crate::{Progress, Result};
 
 /// Records in a batch are at least this many, and at least a quarter of the centres.

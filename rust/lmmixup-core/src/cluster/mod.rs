@@ -62,7 +62,9 @@ impl Limits<'_> {
     fn check(&self, num_records: usize) -> Result<()> {
         if let Some(least) = self.min_similarity {
             if !(-1.0..=1.0).contains(&least) {
-                return Err(Error::Argument(format!("min_similarity must be in -1..1, got {least}")));
+                return Err(Error::Argument(format!(
+                    "min_similarity must be in -1..1, got {least}"
+                )));
             }
         }
         match self.max_tokens {

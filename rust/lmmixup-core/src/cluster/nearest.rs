@@ -43,7 +43,8 @@ pub fn nearest(
                 progress.advance(0)?;
                 let scores = multiply(rows, others, dim);
                 let width = others.len() / dim;
-                for (query, (best, scores)) in best.iter_mut().zip(scores.chunks(width)).enumerate() {
+                for (query, (best, scores)) in best.iter_mut().zip(scores.chunks(width)).enumerate()
+                {
                     let own = if skip_same { first + query } else { usize::MAX };
                     best.offer_all(scores, part * LIBRARY, own);
                 }
@@ -68,8 +69,20 @@ fn multiply(a: &[f32], b: &[f32], dim: usize) -> Vec<f32> {
     // (rows, columns), each of exactly that many numbers with the strides given.
     unsafe {
         matrixmultiply::sgemm(
-            rows, dim, columns, 1.0, a.as_ptr(), stride, 1, b.as_ptr(), 1, stride, 0.0,
-            out.as_mut_ptr(), columns as isize, 1,
+            rows,
+            dim,
+            columns,
+            1.0,
+            a.as_ptr(),
+            stride,
+            1,
+            b.as_ptr(),
+            1,
+            stride,
+            0.0,
+            out.as_mut_ptr(),
+            columns as isize,
+            1,
         );
     }
     out
@@ -127,7 +140,8 @@ mod tests {
     #[test]
     fn finds_what_brute_force_finds() {
         let (count, dim, k) = (300, 24, 7);
-        let data: Vec<f32> = (0..count * dim).map(|i| ((i * i % 97) as f32 - 48.0) / 48.0).collect();
+        let data: Vec<f32> =
+            (0..count * dim).map(|i| ((i * i % 97) as f32 - 48.0) / 48.0).collect();
         let vectors = Vectors::new(&data, dim).unwrap();
         let (indices, products) = nearest(vectors, vectors, k, true, &Progress::default()).unwrap();
         for query in 0..count {

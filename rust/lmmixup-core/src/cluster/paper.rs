@@ -61,7 +61,13 @@ fn run(vectors: Vectors<'_>, options: &Options<'_>, progress: &Progress) -> Resu
     }
     let centres = kmeans::centres(vectors, k, options.epochs, options.seed, progress)?;
     let centres = Vectors::new(&centres, vectors.dim())?;
-    let mut seats = Seats { vectors, centres, limits: options.limits, room: options.sizes.to_vec(), tokens: vec![0; k] };
+    let mut seats = Seats {
+        vectors,
+        centres,
+        limits: options.limits,
+        room: options.sizes.to_vec(),
+        tokens: vec![0; k],
+    };
     let labels = seats.seat_all(progress)?;
     Ok(dissolve(labels, options))
 }

@@ -2,8 +2,8 @@
 
 use rayon::prelude::*;
 
-use super::{Fate, Limits};
 use super::vectors::{Vectors, add_to, dot};
+use super::{Fate, Limits};
 use crate::{Progress, Result};
 
 /// Label of a record that is in no cluster.
@@ -42,7 +42,8 @@ impl<'a> Partition<'a> {
     /// No clusters, every record free.
     pub fn new(vectors: Vectors<'a>, limits: Limits<'a>) -> Self {
         let count = vectors.len();
-        let norms = (0..count).into_par_iter().map(|i| dot(vectors.row(i), vectors.row(i))).collect();
+        let norms =
+            (0..count).into_par_iter().map(|i| dot(vectors.row(i), vectors.row(i))).collect();
         Self {
             vectors,
             limits,

@@ -131,7 +131,8 @@ fn summarise(
             to_mates[*record as usize] = cluster.to_mates[place];
         }
     }
-    let ordered_pairs = |members: &Vec<u32>| (members.len() * members.len().saturating_sub(1)) as f64;
+    let ordered_pairs =
+        |members: &Vec<u32>| (members.len() * members.len().saturating_sub(1)) as f64;
     let mut sorted: Vec<f32> = to_centroid.iter().copied().filter(|x| !x.is_nan()).collect();
     sorted.par_sort_unstable_by(f32::total_cmp);
     Quality {
@@ -166,7 +167,8 @@ fn percentile(sorted: &[f32], share: f64) -> f64 {
 }
 
 fn share(flags: impl Iterator<Item = bool>) -> f64 {
-    let (yes, all) = flags.fold((0_u64, 0_u64), |(yes, all), flag| (yes + u64::from(flag), all + 1));
+    let (yes, all) =
+        flags.fold((0_u64, 0_u64), |(yes, all), flag| (yes + u64::from(flag), all + 1));
     yes as f64 / all as f64
 }
 

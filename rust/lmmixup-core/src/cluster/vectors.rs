@@ -26,14 +26,18 @@ impl<'a> Vectors<'a> {
             return Err(Error::Argument("more than 2^31 - 1 vectors".into()));
         }
         // a sum of finite |x| <= f32::MAX / dim cannot overflow; a rare false alarm is re-checked
-        if let Some(row) = data.chunks_exact(dim).position(|row| !row.iter().sum::<f32>().is_finite()) {
+        if let Some(row) =
+            data.chunks_exact(dim).position(|row| !row.iter().sum::<f32>().is_finite())
+        {
             let row_data = &data[row * dim..(row + 1) * dim];
             if let Some(value) = row_data.iter().find(|x| !x.is_finite()) {
                 return Err(Error::Data(format!(
                     "vectors must be finite, got {value} in row {row}; hint: drop that record or embed it again"
                 )));
             }
-            return Err(Error::Data(format!("vectors must be of length about 1, row {row} overflows")));
+            return Err(Error::Data(format!(
+                "vectors must be of length about 1, row {row} overflows"
+            )));
         }
         Ok(Self { data, dim })
     }

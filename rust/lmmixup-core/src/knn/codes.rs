@@ -108,7 +108,8 @@ impl Panels {
         let mut bytes = vec![128; len.next_multiple_of(PANEL) * depth];
         bytes.par_chunks_exact_mut(PANEL * depth).enumerate().for_each(|(panel, bytes)| {
             for column in 0..PANEL.min(len - panel * PANEL) {
-                for (group, code) in codes.row(panel * PANEL + column).chunks_exact(GROUP).enumerate()
+                for (group, code) in
+                    codes.row(panel * PANEL + column).chunks_exact(GROUP).enumerate()
                 {
                     let to = (group * PANEL + column) * GROUP;
                     for at in 0..GROUP {
@@ -145,14 +146,19 @@ mod tests {
 
     #[test]
     fn the_bound_holds() -> Result<()> {
-        let data: Vec<f32> = (0..40 * 33).map(|at| ((at * 7919 % 1009) as f32 / 504.0 - 1.0).powi(3)).collect();
+        let data: Vec<f32> =
+            (0..40 * 33).map(|at| ((at * 7919 % 1009) as f32 / 504.0 - 1.0).powi(3)).collect();
         let vectors = Vectors::new(&data, 33)?;
         let codes = Codes::new(&vectors);
         let slack = codes.slack(&codes);
         for row in 0..40 {
             for column in 0..40 {
-                let product: i32 = codes.row(row).iter().zip(codes.row(column))
-                    .map(|(&a, &b)| i32::from(a) * i32::from(b)).sum();
+                let product: i32 = codes
+                    .row(row)
+                    .iter()
+                    .zip(codes.row(column))
+                    .map(|(&a, &b)| i32::from(a) * i32::from(b))
+                    .sum();
                 let near = product as f32 * (codes.steps[row] * codes.steps[column]);
                 let wrong = (near - vectors.cosine(row, &vectors, column)).abs();
                 assert!(wrong <= slack[row] / 2.0, "{row} {column}: {wrong}, slack {}", slack[row]);

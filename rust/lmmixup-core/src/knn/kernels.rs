@@ -148,7 +148,8 @@ mod tests {
     }
 
     fn check_filter(kernels: &Kernels, products: &[i32; PANEL]) {
-        let steps = std::array::from_fn(|at| if at == 63 { f32::NAN } else { 0.001 + at as f32 * 1e-5 });
+        let steps =
+            std::array::from_fn(|at| if at == 63 { f32::NAN } else { 0.001 + at as f32 * 1e-5 });
         let floors = std::array::from_fn(|at| at as f32 - 30.0);
         let band = Band { offset: 12345, step: 0.002, steps: &steps, floor: -0.5, floors: &floors };
         let mut similarities = [0.0; PANEL];

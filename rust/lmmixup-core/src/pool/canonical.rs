@@ -269,7 +269,8 @@ impl<'m> CanonicalBuilder<'m> {
             let got = if turns.is_empty() {
                 "no turns".to_owned()
             } else {
-                let roles: Vec<&str> = turns.iter().map(|turn| turn.role.as_ref()).take(8).collect();
+                let roles: Vec<&str> =
+                    turns.iter().map(|turn| turn.role.as_ref()).take(8).collect();
                 format!("turns of {}", roles.join(", "))
             };
             return Err(Reject::new("field", "at least one assistant turn", got, ""));
@@ -284,7 +285,9 @@ impl<'m> CanonicalBuilder<'m> {
             self.completion.append_value(completion);
         }
         if self.wanted.messages {
-            self.push_messages(turns.iter().map(|turn| (turn.role.as_ref(), turn.content.as_ref())));
+            self.push_messages(
+                turns.iter().map(|turn| (turn.role.as_ref(), turn.content.as_ref())),
+            );
         }
         Ok(())
     }

@@ -26,7 +26,8 @@ impl CsvCutter {
     /// [`Error::Data`] where the header is not UTF-8, names a column twice or is missing;
     /// [`Error::Io`] where the file cannot be read.
     pub fn new(stream: Stream, separator: u8, max_bytes: usize, path: &Path) -> Result<Self> {
-        let mut reader = ReaderBuilder::new().delimiter(separator).flexible(true).from_reader(stream);
+        let mut reader =
+            ReaderBuilder::new().delimiter(separator).flexible(true).from_reader(stream);
         let header = reader
             .byte_headers()
             .map_err(|error| Error::Data(format!("{}:1: {error}", path.display())))?;
@@ -67,7 +68,8 @@ impl CsvCutter {
                     let line = record.position().map_or(0, csv::Position::line);
                     bytes += record.as_slice().len() + 24 * record.len();
                     if record.as_slice().len() > self.max_bytes {
-                        let reject = super::chunk::too_long(line, record.as_slice(), self.max_bytes);
+                        let reject =
+                            super::chunk::too_long(line, record.as_slice(), self.max_bytes);
                         chunk.rejects.push(reject);
                     } else {
                         records.push((line, record));
@@ -101,7 +103,8 @@ impl CsvCutter {
     }
 
     fn refuse(&self, error: csv::Error, chunk: &mut Chunk) -> io::Result<()> {
-        let line = error.position().map_or_else(|| self.reader.position().line(), csv::Position::line);
+        let line =
+            error.position().map_or_else(|| self.reader.position().line(), csv::Position::line);
         let got = error.to_string();
         match error.into_kind() {
             csv::ErrorKind::Io(error) => Err(error),

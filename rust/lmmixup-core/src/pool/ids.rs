@@ -64,7 +64,8 @@ impl IdKeeper {
         loop {
             let times = self.made[(hash >> 58) as usize % SHARDS].entry(hash).or_insert(0);
             *times += 1;
-            let id = if *times == 1 { format!("{hash:016x}") } else { format!("{hash:016x}-{times}") };
+            let id =
+                if *times == 1 { format!("{hash:016x}") } else { format!("{hash:016x}-{times}") };
             if self.given.iter().all(HashSet::is_empty) || self.give(&id) {
                 return id;
             }

@@ -92,10 +92,7 @@ impl<'a> Scanner<'a> {
     ///
     /// # Errors
     /// The first [`Fault`]; members before it were already handed out.
-    pub fn object(
-        &mut self,
-        mut field: impl FnMut(&'a str, bool, Value<'a>),
-    ) -> Result<(), Fault> {
+    pub fn object(&mut self, mut field: impl FnMut(&'a str, bool, Value<'a>)) -> Result<(), Fault> {
         self.space();
         self.expect(b'{', "a JSON object `{…}`")?;
         self.space();
@@ -156,11 +153,7 @@ impl<'a> Scanner<'a> {
     /// A [`Fault`] at the first other byte.
     pub fn end(&mut self) -> Result<(), Fault> {
         self.space();
-        if self.at == self.text.len() {
-            Ok(())
-        } else {
-            Err(self.fault("the end of the record"))
-        }
+        if self.at == self.text.len() { Ok(()) } else { Err(self.fault("the end of the record")) }
     }
 
     /// Scans any value.
@@ -424,9 +417,10 @@ impl<'a> Scanner<'a> {
 }
 
 fn hex4(bytes: &[u8], at: usize) -> Option<u32> {
-    bytes.get(at..at + 4)?.iter().try_fold(0, |unit, &digit| {
-        Some(unit * 16 + char::from(digit).to_digit(16)?)
-    })
+    bytes
+        .get(at..at + 4)?
+        .iter()
+        .try_fold(0, |unit, &digit| Some(unit * 16 + char::from(digit).to_digit(16)?))
 }
 
 fn number_kind(text: &str, whole: bool) -> Kind {

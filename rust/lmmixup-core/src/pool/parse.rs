@@ -99,8 +99,7 @@ fn parse_json(
     let roles = plan.mapping.roles.iter().map(|role| role.column.clone());
     let mut keys = Keys::new(roles.chain(plan.originals.iter().map(|wanted| wanted.name.clone())));
     let number = |name: &str| keys.names().iter().position(|known| known == name).unwrap_or(0);
-    let roles: Vec<usize> =
-        plan.mapping.roles.iter().map(|role| number(&role.column)).collect();
+    let roles: Vec<usize> = plan.mapping.roles.iter().map(|role| number(&role.column)).collect();
     let wanted: Vec<usize> = plan.originals.iter().map(|wanted| number(&wanted.name)).collect();
     let lines = lines(chunk);
     let mut rows = Vec::with_capacity(lines.len());

@@ -93,7 +93,9 @@ impl<T: Send + 'static> Pipeline<T> {
         let mut state = lock(&self.shared.state);
         loop {
             if let Some(panic) = state.panic.take() {
-                return Err(Error::Data(format!("a bug in lmmixup: a reader thread died: {panic}")));
+                return Err(Error::Data(format!(
+                    "a bug in lmmixup: a reader thread died: {panic}"
+                )));
             }
             let next = state.next;
             if let Some(outcome) = state.done.remove(&next) {

@@ -83,7 +83,8 @@ fn read_turn<'a>(element: &Value<'a>, number: usize) -> Result<Turn<'a>, Reject>
         fields.map_err(|fault| Reject::from_fault(&fault, element.text.as_bytes()))?;
     }
     let (Some(role), Some(content)) = (role, content) else {
-        let got = if element.kind == Kind::Object { "a turn without them" } else { element.kind.name() };
+        let got =
+            if element.kind == Kind::Object { "a turn without them" } else { element.kind.name() };
         let expected = format!("turn {number} with `role` and `content` (or `from` and `value`)");
         return Err(Reject::new("field", expected, got, ""));
     };

@@ -156,7 +156,8 @@ impl Chats {
         };
         let Some(turns) = values.as_struct_opt() else { return Ok(None) };
         let find = |names: [&str; 2]| names.into_iter().find_map(|name| turns.column_by_name(name));
-        let (Some(role), Some(content)) = (find(["role", "from"]), find(["content", "value"])) else {
+        let (Some(role), Some(content)) = (find(["role", "from"]), find(["content", "value"]))
+        else {
             return Ok(None);
         };
         let text = |array: &ArrayRef| -> Result<StringArray> {
@@ -169,7 +170,8 @@ impl Chats {
     fn turns(&self, at: usize) -> Vec<Turn<'_>> {
         (self.starts[at]..self.starts[at + 1])
             .map(|turn| {
-                let content = if self.content.is_valid(turn) { self.content.value(turn) } else { "" };
+                let content =
+                    if self.content.is_valid(turn) { self.content.value(turn) } else { "" };
                 let role = if self.role.is_valid(turn) { self.role.value(turn) } else { "" };
                 Turn::new(role.into(), content)
             })

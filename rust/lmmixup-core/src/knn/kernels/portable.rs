@@ -13,7 +13,10 @@ unsafe fn tile(rows: [*const i8; TILE_ROWS], panel: *const u8, depth: usize, out
         for group in (0..depth).step_by(GROUP) {
             // SAFETY: `group` stays below `depth`; a group of a panel has GROUP × PANEL codes.
             let (codes, columns) = unsafe {
-                (&*row.add(group).cast::<[i8; GROUP]>(), &*panel.add(group * PANEL).cast::<[[u8; GROUP]; PANEL]>())
+                (
+                    &*row.add(group).cast::<[i8; GROUP]>(),
+                    &*panel.add(group * PANEL).cast::<[[u8; GROUP]; PANEL]>(),
+                )
             };
             for (product, column) in products.iter_mut().zip(columns) {
                 for (code, other) in codes.iter().zip(column) {

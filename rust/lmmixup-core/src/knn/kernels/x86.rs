@@ -6,7 +6,8 @@ use super::{Band, GROUP, Kernels, PANEL, TILE_ROWS, Tile};
 
 static AVX512: Kernels =
     Kernels { name: "avx512-vnni", tile: tile_avx512, filter: filter_avx512, dot: dot_avx512 };
-static AVX2: Kernels = Kernels { name: "avx2", tile: tile_avx2, filter: filter_avx2, dot: dot_avx2 };
+static AVX2: Kernels =
+    Kernels { name: "avx2", tile: tile_avx2, filter: filter_avx2, dot: dot_avx2 };
 
 fn has_avx512() -> bool {
     is_x86_feature_detected!("avx512f")
