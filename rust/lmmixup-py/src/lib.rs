@@ -10,6 +10,7 @@ mod exact;
 mod families;
 mod join;
 mod minhash;
+mod pool;
 mod runtime;
 mod text;
 
@@ -35,6 +36,12 @@ mod rust_module {
 
     #[pymodule_export]
     use crate::embed::{Lexical, StaticModel};
+    #[pymodule_export]
+    use crate::pool::{
+        PoolIds, PoolMapping, PoolPlan, PoolReader, pool_canonicalise, pool_column_type,
+        pool_columns, pool_prompt_completion, pool_sample_keys, pool_schema_columns, pool_sniff,
+        pool_text_keys,
+    };
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {

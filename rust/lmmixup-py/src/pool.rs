@@ -270,6 +270,17 @@ pub fn pool_sample_keys<'py>(
     Ok(keys.into_pyarray(py))
 }
 
+/// A hash of prompt and completion of every record.
+#[pyfunction]
+pub fn pool_text_keys<'py>(
+    py: Python<'py>,
+    prompt: PyArray,
+    completion: PyArray,
+) -> PyResult<Bound<'py, PyArray1<u64>>> {
+    let keys = typed::text_keys(prompt.array(), completion.array());
+    Ok(keys.map_err(|error| to_python(py, error))?.into_pyarray(py))
+}
+
 /// Prompt and completion of a conversation; `None` without an assistant turn.
 #[pyfunction]
 pub fn pool_prompt_completion(turns: Vec<(String, String)>) -> Option<(String, String)> {

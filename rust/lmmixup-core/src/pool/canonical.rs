@@ -1,13 +1,13 @@
 //! Builds the canonical columns, one record after another, from any input.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 
 use arrow_array::builder::{ArrayBuilder, StringBuilder};
-use arrow_array::{Array, ArrayRef, ListArray, StringArray, StructArray};
+use arrow_array::{ArrayRef, ListArray, StringArray, StructArray};
 use arrow_buffer::OffsetBuffer;
 use arrow_schema::{DataType, Field as ArrowField, Fields};
 
+use crate::pool::columns::append;
 use crate::pool::ids::{content_hash, turns_hash};
 use crate::pool::json::{Kind, Value, unescape, unescape_into};
 use crate::pool::mapping::{IdRule, Mapping, Need, Shape};
@@ -208,11 +208,11 @@ impl<'m> CanonicalBuilder<'m> {
         self.check_text(fields, self.mapping.system)?;
         let build_turns = self.wanted.messages || self.wanted.id;
         if self.wanted.prompt && !build_turns {
-            join(&fields[..num_prompts], &mut |text| drop(self.prompt.write_str(text)));
+            join(&fields[..num_prompts], &mut |text| append(&mut self.prompt, text));
             self.prompt.append_value("");
         }
         if self.wanted.completion && !build_turns {
-            fields[num_prompts].write(&mut |text| drop(self.completion.write_str(text)));
+            fields[num_prompts].write(&mut |text| append(&mut self.completion, text));
             self.completion.append_value("");
         }
         if build_turns {
@@ -327,7 +327,7 @@ impl<'m> CanonicalBuilder<'m> {
         match self.mapping.ids {
             IdRule::Content => self.own_ids.append_null(),
             _ => {
-                let id = fields[self.mapping.id].to_text().filter(|id| !id.is_empty());
+                let id = fields[self.mapping.id].to_text();
                 self.own_ids.append_option(id);
             }
         }

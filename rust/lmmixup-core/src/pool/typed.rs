@@ -8,7 +8,7 @@ use arrow_cast::cast;
 use arrow_schema::DataType;
 
 use crate::pool::canonical::{CanonicalBuilder, Field};
-use crate::pool::ids::IdKeeper;
+use crate::pool::ids::{IdKeeper, content_hash, sample_key};
 use crate::pool::infer::ColumnSeen;
 use crate::pool::json::Kind;
 use crate::pool::parse::Plan;
@@ -203,5 +203,26 @@ pub fn sample_keys(ids: &dyn Array, seed: u64) -> Result<Vec<u64>> {
     let Some(ids) = ids.as_string_opt::<i32>() else {
         return Err(Error::Data(format!("expected ids as strings, got {}", ids.data_type())));
     };
-    Ok(ids.iter().map(|id| crate::pool::ids::sample_key(id.unwrap_or(""), seed)).collect())
+    Ok(ids.iter().map(|id| sample_key(id.unwrap_or(""), seed)).collect())
+}
+
+/// A hash of prompt and completion of every record, for counting exact duplicates.
+///
+/// # Errors
+/// [`Error::Data`] where the columns are not strings of one length.
+pub fn text_keys(prompt: &dyn Array, completion: &dyn Array) -> Result<Vec<u64>> {
+    let texts = (prompt.as_string_opt::<i32>(), completion.as_string_opt::<i32>());
+    let (Some(prompt), Some(completion)) = texts else {
+        return Err(Error::Data("expected prompts and completions as strings".to_owned()));
+    };
+    if prompt.len() != completion.len() {
+        let (prompt, completion) = (prompt.len(), completion.len());
+        return Err(Error::Data(format!("expected as many, got {prompt} and {completion}")));
+    }
+    let pairs = prompt.iter().zip(completion);
+    let key = |(prompt, completion): (Option<&str>, Option<&str>)| {
+        let turns = [("user", prompt), ("assistant", completion)];
+        content_hash(turns.into_iter().map(|(role, text)| (role, text.unwrap_or(""))))
+    };
+    Ok(pairs.map(key).collect())
 }

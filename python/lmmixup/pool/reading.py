@@ -1,0 +1,363 @@
+"""`open_pool` and the `Pool` it gives: one or many files as one stream of canonical records."""
+
+from __future__ import annotations
+
+import heapq
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from lmmixup import _rust
+from lmmixup.errors import ArgumentError, DataError
+from lmmixup.pool.files import PoolFile, Spool, find_files
+from lmmixup.pool.layout import CANONICAL, Layout, merge
+from lmmixup.pool.options import PoolOptions
+from lmmixup.pool.rejects import Reject, RejectLog
+from lmmixup.pool.sources import (
+    ArrowSource,
+    RejectRow,
+    Source,
+    TextSource,
+    ipc_source,
+    parquet_source,
+    table_source,
+)
+from lmmixup.progress import SILENT, Reporter
+from lmmixup.stage import InputFile, file_sha256
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from lmmixup._rust import PoolMapping
+    from lmmixup.pool.layout import Original
+
+PoolSource = str | Path | pa.Table
+
+
+def open_pool(
+    sources: PoolSource | Sequence[PoolSource], options: PoolOptions | None = None
+) -> Pool:
+    """Opens files as one pool of canonical records; reads little more than their beginnings.
+
+    Args:
+        sources: One or more of: files (JSONL, JSON list, CSV, TSV, each also .gz and .zst;
+            Parquet; Arrow IPC), globs, folders (a result of lmmixup, a dataset saved by
+            `datasets`, Parquet shards), `-` for standard input, and tables in memory.
+        options: How to read them; the defaults detect everything.
+
+    Returns:
+        The pool. Files are read when records are asked for, and again each time.
+
+    Raises:
+        FileError: A source is not there or cannot be read.
+        DataError: A source holds no records, is not what its name says, or has columns of no
+            known schema.
+        ArgumentError: `options` name columns or schemas that there are not.
+
+    Example:
+        >>> import pyarrow as pa
+        >>> pool = open_pool(pa.table({"prompt": ["1 + 1?"], "completion": ["2"]}))
+        >>> pool.schema_name, pool.read().column("messages")[0].as_py()[1]["content"]
+        ('prompt_completion', '2')
+    """
+    if isinstance(sources, str | Path | pa.Table):
+        sources = [sources]
+    if not sources:
+        raise ArgumentError("expected at least one source, got none; name a file")
+    return Pool(list(sources), options or PoolOptions())
+
+
+class Pool:
+    """Records of one or more files, canonical, streamed; see `open_pool`.
+
+    Iterating twice gives the same records in the same order. Memory holds a few batches, and
+    17 bytes a record to keep ids unique.
+
+    Attributes:
+        options: How the files are read.
+        schema_name: The schema that was detected or named.
+    """
+
+    def __init__(self, sources: list[PoolSource], options: PoolOptions) -> None:
+        self.options = options
+        self._given = sources
+        self._spool = Spool()
+        self._max_bytes = int(options.max_line_mb * (1 << 20))
+        self._files: list[PoolFile] = []
+        self._sources: list[Source] = []
+        for source in sources:
+            self._add(source)
+        self._own = self._lone_own_file()
+        self._layout: Layout | None = None if self._own is None else self._own.layout
+        self._mappings = [] if self._own is not None else [self._map(s) for s in self._sources]
+        self._rejects: RejectLog | None = None
+        self._num_records: int | None = None
+        self._sampled: np.ndarray | None = None
+        self._inputs: list[InputFile] | None = None
+
+    def _add(self, source: PoolSource) -> None:
+        if isinstance(source, pa.Table):
+            self._sources.append(table_source(source))
+            return
+        for file in find_files([source], self._spool):
+            self._files.append(file)
+            if file.kind == "text":
+                self._sources.append(TextSource(file, self._max_bytes))
+            elif file.kind == "parquet":
+                self._sources.append(parquet_source(file))
+            else:
+                self._sources.append(ipc_source(file))
+
+    def _lone_own_file(self) -> ArrowSource | None:
+        """The only source, where lmmixup wrote it and the options leave it as it is."""
+        only = self._sources[0] if len(self._sources) == 1 else None
+        changed = self.options.model_copy(
+            update={"sample": None, "sample_seed": 0, "strict": False, "max_line_mb": 64.0}
+        )
+        if isinstance(only, ArrowSource) and only.layout is not None and changed == PoolOptions():
+            return only
+        return None
+
+    def _map(self, source: Source) -> PoolMapping:
+        options = self.options
+        named = [(part, names.split("+")) for part, names in options.columns.items()]
+        is_own = isinstance(source, ArrowSource) and source.layout is not None
+        schema = "messages" if is_own else options.schema
+        try:
+            return _rust.PoolMapping(
+                source.head(), schema, [] if is_own else named, options.ids
+            )
+        except DataError as error:
+            raise DataError(f"{source.name}: {error}") from None
+
+    @property
+    def schema_name(self) -> str:
+        """Name of the records' schema, as detected or named; several with `+` between."""
+        if self._own is not None:
+            return self._own.layout.schema_name if self._own.layout else ""
+        return "+".join(dict.fromkeys(mapping.schema for mapping in self._mappings))
+
+    @property
+    def schema(self) -> pa.Schema:
+        """Canonical columns, then the original ones, with the way back in its metadata.
+
+        Asking for it reads text files once, since a column's type depends on all its values.
+        """
+        return self.layout().schema
+
+    def layout(self, num_threads: int = 0, reporter: Reporter = SILENT) -> Layout:
+        """All columns, and which of them hold what came in.
+
+        Args:
+            num_threads: Threads for the look at text files; 0 takes all cores.
+            reporter: Where progress goes.
+
+        Returns:
+            The layout; it is kept, so that only the first call reads.
+        """
+        if self._layout is None:
+            seen = [source.look(num_threads, reporter) for source in self._sources]
+            self._layout = merge(seen, self.schema_name, self._reused())
+        return self._layout
+
+    def _reused(self) -> dict[str, str]:
+        """Original columns that say the same as a canonical one, in every file."""
+        names: set[str] | None = None
+        for mapping in self._mappings:
+            _, id_at, source_at, task_type_at = mapping.positions
+            same = set()
+            if self.options.ids != "content" and mapping.roles[id_at][0] == "id":
+                same.add("id")
+            if self.options.source is None and mapping.roles[source_at][0] == "source":
+                same.add("source")
+            if mapping.roles[task_type_at][0] == "task_type":
+                same.add("task_type")
+            for at, part in enumerate(("prompt", "completion")):
+                if mapping.roles[at] == (part, "text"):
+                    same.add(part)
+            names = same if names is None else names & same
+        return {name: name for name in names or ()}
+
+    def batches(
+        self,
+        columns: Sequence[str] | None = None,
+        *,
+        num_threads: int = 0,
+        reporter: Reporter = SILENT,
+    ) -> Iterator[pa.RecordBatch]:
+        """The records, some thousands at a time, in the order of the files.
+
+        Args:
+            columns: Columns that are wanted; only they are built. `None` takes all.
+            num_threads: Threads that read ahead; 0 takes all cores. They change no record.
+            reporter: Where progress goes.
+
+        Yields:
+            Batches with the columns in the order asked for. None is empty.
+
+        Raises:
+            DataError: A record cannot be used and `options.strict` is set.
+            ArgumentError: There is no such column.
+        """
+        names = list(self.layout(num_threads, reporter).schema.names if columns is None else columns)
+        keep = self._sample_rows(num_threads, reporter)
+        done = 0
+        for batch in self._pass(names, num_threads):
+            kept = batch
+            if keep is not None:
+                low, high = np.searchsorted(keep, [done, done + batch.num_rows])
+                kept = batch.take(pa.array(keep[low:high] - done))
+            done += batch.num_rows
+            reporter("read pool", done, self._num_records or 0)
+            if kept.num_rows:
+                yield kept
+
+    def _pass(self, names: list[str], num_threads: int) -> Iterator[pa.RecordBatch]:
+        log, count = RejectLog(), 0
+        steps = self._own_steps(names) if self._own else self._steps(names, num_threads)
+        with closing(steps):
+            for source, batch, rejects in steps:
+                for row in rejects:
+                    log.append(self._reject(source, row))
+                count += batch.num_rows
+                yield batch
+        if self._rejects is None:
+            self._rejects, self._num_records = log, count
+
+    def _own_steps(self, names: list[str]) -> Iterator[tuple[Source, pa.RecordBatch, list[RejectRow]]]:
+        source, layout = self._own, self._layout
+        if source is None or layout is None:
+            return
+        self._check_names(names, layout)
+        for batch in source.canonical_batches(names, layout.schema):
+            yield source, batch, []
+
+    def _steps(
+        self, names: list[str], num_threads: int
+    ) -> Iterator[tuple[Source, pa.RecordBatch, list[RejectRow]]]:
+        schema, originals = self._wanted(names, num_threads)
+        # Rust builds canonical columns in their own order.
+        canonical = [name for name in CANONICAL.names if name in names]
+        ids = _rust.PoolIds()
+        for source, mapping in zip(self._sources, self._mappings, strict=True):
+            read = source.read(
+                mapping, ids, canonical, originals, self.options.source, num_threads
+            )
+            with closing(read):
+                for batch, rejects in read:
+                    ordered = [batch.column(name) for name in names]
+                    if names:
+                        yield source, pa.RecordBatch.from_arrays(ordered, schema=schema), rejects
+
+    def _wanted(
+        self, names: list[str], num_threads: int
+    ) -> tuple[pa.Schema, list[tuple[Original, pa.Field]]]:
+        if all(name in CANONICAL.names for name in names):
+            # Their types are fixed: no look at the whole files is needed.
+            return pa.schema([CANONICAL.field(name) for name in names]), []
+        layout = self.layout(num_threads)
+        self._check_names(names, layout)
+        schema = pa.schema([layout.schema.field(name) for name in names], layout.schema.metadata)
+        originals = [
+            (original, layout.schema.field(original.column))
+            for original in layout.originals
+            if original.column in names and original.column not in CANONICAL.names
+        ]
+        return schema, originals
+
+    def _check_names(self, names: list[str], layout: Layout) -> None:
+        for name in names:
+            if name not in layout.schema.names:
+                known = ", ".join(layout.schema.names)
+                raise ArgumentError(f"expected columns among {known}, got {name!r}")
+
+    def _reject(self, source: Source, row: RejectRow) -> Reject:
+        place, reason, expected, got, hint, raw = row
+        line, number = (place, None) if source.has_lines else (None, place)
+        reject = Reject(source.name, line, number, reason, expected, got, hint, raw)
+        if self.options.strict:
+            raise DataError(reject.message)
+        return reject
+
+    def _sample_rows(self, num_threads: int, reporter: Reporter) -> np.ndarray | None:
+        """Places of the sampled records, ascending; `None` for all."""
+        size = self.options.sample
+        if size is None:
+            return None
+        if self._sampled is None:
+            lowest: list[tuple[int, int]] = []  # a heap of (-key, -place)
+            place = 0
+            for batch in self._pass(["id"], num_threads):
+                keys = _rust.pool_sample_keys(batch.column(0), self.options.sample_seed)
+                limit = -lowest[0][0] if len(lowest) == size else None
+                near = np.arange(len(keys)) if limit is None else np.flatnonzero(keys <= limit)
+                for at in near.tolist():
+                    entry = (-int(keys[at]), -(place + at))
+                    if len(lowest) < size:
+                        heapq.heappush(lowest, entry)
+                    elif entry > lowest[0]:
+                        heapq.heapreplace(lowest, entry)
+                place += len(keys)
+                reporter("sample pool", place, 0)
+            self._sampled = np.sort(np.array([-row for _, row in lowest], np.int64))
+        return self._sampled
+
+    def sample(self, size: int, seed: int = 0) -> Pool:
+        """A pool of some of these records, in their order.
+
+        Args:
+            size: Number of records; all where the pool has no more.
+            seed: Another seed draws others.
+
+        Returns:
+            The sampled pool; which records it has depends on their ids, not on their places.
+        """
+        update = {"sample": size, "sample_seed": seed}
+        return Pool(self._given, self.options.model_copy(update=update))
+
+    @property
+    def rejects(self) -> RejectLog:
+        """What could not be used; reads the pool where nobody has done so to the end."""
+        self._finish_a_pass()
+        return self._rejects if self._rejects is not None else RejectLog()
+
+    @property
+    def num_records(self) -> int:
+        """Number of usable records (of the sample); reads the pool like `rejects`."""
+        self._finish_a_pass()
+        count = self._num_records or 0
+        return count if self.options.sample is None else min(count, self.options.sample)
+
+    def _finish_a_pass(self) -> None:
+        if self._rejects is None:
+            for _ in self._pass(["prompt"], 0):
+                pass
+
+    def inputs(self) -> list[InputFile]:
+        """The files behind the pool with size and SHA-256; tables in memory have none."""
+        if self._inputs is None:
+            self._inputs = [
+                InputFile(file.name, file_sha256(file.path), file.path.stat().st_size)
+                for file in self._files
+            ]
+        return self._inputs
+
+    def read(self, columns: Sequence[str] | None = None) -> pa.Table:
+        """All records in memory.
+
+        Args:
+            columns: As in `batches`.
+        """
+        names = list(self.schema.names if columns is None else columns)
+        schema, _ = (
+            (pa.schema([self.schema.field(name) for name in names]), None)
+            if self._own
+            else self._wanted(names, 0)
+        )
+        batches = list(self.batches(names))
+        return pa.Table.from_batches(batches, batches[0].schema if batches else schema)
+
+
