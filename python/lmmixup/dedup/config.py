@@ -1,0 +1,66 @@
+"""What `dedup` can be told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import Field, model_validator
+
+from lmmixup.stage import StageConfig
+
+
+class DedupConfig(StageConfig):
+    """How alike records are found, and which of them stay."""
+
+    method: Literal["join", "minhash", "exact"] = "join"
+    """`join` finds every pair at the threshold; `minhash` most of them, for low thresholds
+    and very large pools; `exact` only equal records."""
+    threshold: float = Field(default=0.7, gt=0, le=1)
+    """Jaccard similarity from which two records are near-duplicates."""
+    shingle: Literal["auto", "word", "char"] = "auto"
+    """Tokens of a shingle: words, characters, or (`auto`) words and the single characters of
+    scripts without spaces."""
+    shingle_size: int = Field(default=5, ge=1, le=64)
+    """Consecutive tokens of a shingle."""
+    normalize: Literal["lower", "nfkc", "raw"] = "lower"
+    """What is done to texts before: lower-case, Unicode NFKC and lower-case, or nothing. For
+    `exact` the first two also make every run of white space one space."""
+    keep: Literal["unlike", "one"] = "unlike"
+    """`unlike` keeps a record of a family unless a kept one is at the threshold; `one` keeps
+    one record of each family."""
+    rating: str | None = None
+    """Column whose highest value is kept; records without a value come last."""
+    prefer_source: tuple[str, ...] = ()
+    """Sources in the order in which they are kept, after the rating."""
+    prefer: Literal["longest", "first"] = "longest"
+    """What decides among records that are equal so far: the longer text or the earlier
+    record. Equal lengths are decided by hashes of text and id."""
+    num_perm: int = Field(default=128, ge=1, le=4096)
+    """Hash functions of `minhash`."""
+    bands: int | None = Field(default=None, ge=1)
+    """Bands of `minhash`; chosen from the threshold unless given together with `rows`."""
+    rows: int | None = Field(default=None, ge=1)
+    """Rows of a band of `minhash`."""
+    verify: bool = True
+    """Compare the candidates of `minhash` exactly; without it one record of a family stays."""
+    seed: int = Field(default=0, ge=0, lt=2**64)
+    """Draws the hash functions of `minhash`."""
+    against: Path | None = None
+    """Another pool, such as an evaluation set: take out the records that match one of its
+    records instead of looking for families."""
+    min_containment: float = Field(default=0.8, gt=0, le=1)
+    """Share of a record of the other pool that makes a match, whatever the threshold says."""
+    update: Path | None = None
+    """Folder of an earlier `dedup` with the same settings: its kept records stay, the pool's
+    are added to them."""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if (self.bands is None) != (self.rows is None):
+            raise ValueError("bands and rows belong together; give both or none")
+        if self.bands and self.rows and self.bands * self.rows > self.num_perm:
+            raise ValueError(f"bands x rows must be at most num_perm = {self.num_perm}")
+        if self.against is not None and self.update is not None:
+            raise ValueError("against and update exclude each other; run them one after the other")
+        return self
