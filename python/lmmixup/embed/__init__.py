@@ -1,0 +1,22 @@
+"""Vectors for records: lexical, static, transformer, server or the user's own.
+
+`embed_pool` gives them to another stage, `run` writes them to a result folder, and
+`read_vectors` reads such a folder back.
+"""
+
+from lmmixup.embed.config import EmbedConfig
+from lmmixup.embed.embedder import Embedder, make_embedder
+from lmmixup.embed.heart import Embedded, embed_pool, record_texts
+from lmmixup.embed.stage import run
+from lmmixup.embed.vectors import read_vectors
+
+__all__ = [
+    "EmbedConfig",
+    "Embedded",
+    "Embedder",
+    "embed_pool",
+    "make_embedder",
+    "read_vectors",
+    "record_texts",
+    "run",
+]
