@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from contenders.dedup import read_texts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
-
-    import numpy as np
 
     Run = Callable[..., np.ndarray]
 
@@ -22,7 +22,7 @@ def wordllama() -> Run:
     model = load_wordllama()
 
     def run(path: Path) -> np.ndarray:
-        return model.embed(list(read_texts(path, orjson.loads)), norm=True)
+        return embed_by_package(model, list(read_texts(path, orjson.loads)))
 
     return run
 
@@ -49,6 +49,15 @@ def _ours(name: str) -> Run:
         return embed_texts(texts, name, num_threads=2)
 
     return run
+
+
+def embed_by_package(model: Any, texts: list[str]) -> np.ndarray:
+    """Its batches are padded to their longest text, so give it texts of like lengths together."""
+    order = sorted(range(len(texts)), key=lambda at: len(texts[at]))
+    vectors = model.embed([texts[at] for at in order], norm=True)
+    out = np.empty_like(vectors)
+    out[order] = vectors
+    return out
 
 
 def load_wordllama() -> object:
