@@ -17,11 +17,12 @@ FIELDS = ("instruction", "input", "output")
 
 def ours() -> Run:
     """lmmixup, exact families of the raw text."""
-    from lmmixup.dedup import families
+    from lmmixup.dedup import DedupConfig, families
     from lmmixup.pool import open_pool
 
     def run(path: Path) -> np.ndarray:
-        return families(open_pool([path]), method="exact", normalize=False, num_threads=2)
+        config = DedupConfig(method="exact", normalize="raw")
+        return families(open_pool(path), config, num_threads=2).family
 
     return run
 
