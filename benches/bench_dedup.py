@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import measure
+import numpy as np
 import truth
 from contenders import dedup
 

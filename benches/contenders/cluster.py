@@ -43,7 +43,14 @@ def ours_same() -> Run:
     """
     from lmmixup import ops
 
-    def run(path: Path, *, low: int, high: int, mean: float, std: float) -> np.ndarray:
+    def run(
+        path: Path,
+        *,
+        low: int,
+        high: int,
+        mean: float,
+        std: float,  # noqa: ARG001 the sizes are given
+    ) -> np.ndarray:
         vectors, theirs = np.load(path), np.load(path.with_suffix(".paper.npy"))
         inside = np.flatnonzero(theirs >= 0)
         sizes = np.bincount(theirs[inside])
