@@ -41,7 +41,7 @@ def polars() -> Run:
 
 
 def polars_eager() -> Run:
-    """polars as most would write it: read the file, first row of each group of equal texts."""
+    """Polars as most would write it: read the file, first row of each group of equal texts."""
     import polars as pl
 
     def run(path: Path) -> np.ndarray:
