@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from scipy.stats import spearmanr
 
 import measure
+import truth
 from contenders import embed, knn
 
 EMBEDDERS = ("lexical", "wordllama", "wordllama_package")
@@ -47,12 +48,7 @@ def read_t0(data: Path) -> tuple[list[str], np.ndarray]:
     known = {row["id"]: f"{row['dataset']}/{row['row']}" for row in groups if row["reliable"]}
     rows = [row for row in pool.to_pylist() if row["id"] in known]
     numbers = np.unique([known[row["id"]] for row in rows], return_inverse=True)[1]
-    return [text_of(row) for row in rows], numbers
-
-
-def text_of(row: dict[str, str]) -> str:
-    """The text of a record."""
-    return f"{row['instruction']}\n{row['input']}\n{row['output']}"
+    return [truth.record_text(row) for row in rows], numbers
 
 
 def same_as_nearest(vectors: np.ndarray, numbers: np.ndarray) -> float:
@@ -113,7 +109,7 @@ def judge_embedder(name: str, data: Path, *, clusters: bool) -> dict[str, Any]:
             out[f"t0_clusters_{low}_{high}"] = round(purity(labels, numbers), 4)
     answers = pq.read_table(data / "pools" / "pool_alpaca_eval_outputs.parquet").to_pylist()
     prompts = np.array([int(row["id"].rsplit("/", 1)[1]) for row in answers])
-    records = embed_texts(name, [text_of(row) for row in answers])
+    records = embed_texts(name, [truth.record_text(row) for row in answers])
     out["alpaca_eval_record"] = round(same_as_nearest(records, prompts), 4)
     alone = embed_texts(name, [row["output"] for row in answers])
     out["alpaca_eval_answer"] = round(same_as_nearest(alone, prompts), 4)

@@ -146,7 +146,8 @@ def read_texts(path: Path, loads: Callable[[bytes], dict]) -> Iterator[str]:
     with path.open("rb") as file:
         for line in file:
             record = loads(line)
-            yield f"{record['instruction']}\n{record['input']}\n{record['output']}"
+            middle = f"\n{record['input']}" if record["input"] else ""
+            yield f"{record['instruction']}{middle}\n{record['output']}"
 
 
 def shingles(text: str) -> list[str]:
