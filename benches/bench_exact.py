@@ -17,7 +17,7 @@ from contenders import exact
 if TYPE_CHECKING:
     from pathlib import Path
 
-NAMES = ("ours", "polars", "orjson_xxhash", "python_set")
+NAMES = ("ours", "polars", "polars_eager", "orjson_xxhash", "python_set")
 
 
 @pytest.mark.parametrize("name", NAMES)

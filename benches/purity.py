@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 from scipy.stats import spearmanr
 
 import measure
+import truth
 from contenders import embed, knn
 
 EMBEDDERS = ("lexical", "wordllama", "wordllama_package")
@@ -34,9 +35,10 @@ def embed_texts(name: str, texts: list[str]) -> np.ndarray:
     """Vectors (N, D) by one of our embedders or by the wordllama package."""
     if name == "wordllama_package":
         return embed.embed_by_package(embed.load_wordllama(), texts)
+    from lmmixup.embed import EmbedConfig
     from lmmixup.embed import embed_texts as ours
 
-    return ours(texts, name)
+    return ours(texts, EmbedConfig(embedder=name, cache="none"))
 
 
 def read_t0(data: Path) -> tuple[list[str], np.ndarray]:
@@ -46,12 +48,7 @@ def read_t0(data: Path) -> tuple[list[str], np.ndarray]:
     known = {row["id"]: f"{row['dataset']}/{row['row']}" for row in groups if row["reliable"]}
     rows = [row for row in pool.to_pylist() if row["id"] in known]
     numbers = np.unique([known[row["id"]] for row in rows], return_inverse=True)[1]
-    return [text_of(row) for row in rows], numbers
-
-
-def text_of(row: dict[str, str]) -> str:
-    """The text of a record."""
-    return f"{row['instruction']}\n{row['input']}\n{row['output']}"
+    return [truth.record_text(row) for row in rows], numbers
 
 
 def same_as_nearest(vectors: np.ndarray, numbers: np.ndarray) -> float:
@@ -79,7 +76,7 @@ def found_together(labels: np.ndarray, numbers: np.ndarray) -> float:
 
 def judge_families(texts: list[str], numbers: np.ndarray) -> dict[str, Any]:
     """The lexical families of the T0 records, at two thresholds."""
-    from lmmixup.dedup import families
+    from lmmixup.dedup import DedupConfig, families
     from lmmixup.pool import open_pool
 
     out: dict[str, Any] = {"name": "families"}
@@ -88,7 +85,8 @@ def judge_families(texts: list[str], numbers: np.ndarray) -> dict[str, Any]:
         lines = (orjson.dumps({"prompt": text, "completion": ""}) + b"\n" for text in texts)
         path.write_bytes(b"".join(lines))
         for threshold in (0.5, 0.7):
-            labels = families(open_pool([path]), threshold=threshold)
+            found = families(open_pool(path), DedupConfig(threshold=threshold))
+            labels = found.family.astype(np.int64)
             out[f"purity@{threshold}"] = round(purity(labels, numbers), 4)
             out[f"found@{threshold}"] = round(found_together(labels, numbers), 4)
     return out
@@ -103,24 +101,30 @@ def judge_embedder(name: str, data: Path, *, clusters: bool) -> dict[str, Any]:
     out["records_per_s"] = round(len(texts) / (time.perf_counter() - start))
     out["t0_nearest"] = round(same_as_nearest(vectors, numbers), 4)
     if clusters:
-        from lmmixup.cluster import cluster_vectors
+        from lmmixup.cluster import ClusterConfig, cluster_vectors
 
         for low, high, mean, std in ((2, 5, 3, 1), (2, 25, 10, 3)):
-            sizes = {"min_size": low, "max_size": high, "mean_size": mean, "std_size": std}
-            labels = cluster_vectors(vectors, method="graph", **sizes, seed=7)
+            config = ClusterConfig(min=low, max=high, mean=mean, std=std, seed=7)
+            labels = cluster_vectors(vectors, config).labels.astype(np.int64)
             out[f"t0_clusters_{low}_{high}"] = round(purity(labels, numbers), 4)
     answers = pq.read_table(data / "pools" / "pool_alpaca_eval_outputs.parquet").to_pylist()
     prompts = np.array([int(row["id"].rsplit("/", 1)[1]) for row in answers])
-    records = embed_texts(name, [text_of(row) for row in answers])
+    records = embed_texts(name, [truth.record_text(row) for row in answers])
     out["alpaca_eval_record"] = round(same_as_nearest(records, prompts), 4)
     alone = embed_texts(name, [row["output"] for row in answers])
     out["alpaca_eval_answer"] = round(same_as_nearest(alone, prompts), 4)
-    pairs = pq.read_table(data / "aux" / "stsb_en.parquet").to_pandas()
-    texts_, scores = pairs.select_dtypes(exclude="number"), pairs.select_dtypes("number")
-    left, right = (embed_texts(name, texts_[column].tolist()) for column in texts_.columns[-2:])
-    cosine = np.einsum("nd,nd->n", left, right)
-    out["stsb_spearman"] = round(float(spearmanr(cosine, scores.iloc[:, -1]).statistic), 4)
+    out["stsb_spearman"] = round(correlate_with_people(name, data), 4)
     return out
+
+
+def correlate_with_people(name: str, data: Path) -> float:
+    """Spearman correlation of cosines with the STS-B scores, over all splits."""
+    pairs = pq.read_table(data / "aux" / "stsb_en.parquet")
+    left, right = (
+        embed_texts(name, pairs.column(column).to_pylist()) for column in ("sentence1", "sentence2")
+    )
+    cosine = np.einsum("nd,nd->n", left, right)
+    return float(spearmanr(cosine, pairs.column("score").to_numpy()).statistic)
 
 
 def main() -> None:

@@ -40,7 +40,8 @@ def format_machine(machine: dict[str, Any]) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
     return (
         f"{machine['cpu']} ({machine['simd']}), {machine['cores']} cores, "
-        f"{machine['memory_gb']} GB, {machine['threads']} threads; {machine['date']}, commit {machine['commit']}; "
+        f"{machine['memory_gb']} GB, {machine['threads']} threads; "
+        f"{machine['date']}, commit {machine['commit']}; "
         f"Python {machine['python']}, {versions}"
     )
 

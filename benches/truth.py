@@ -38,7 +38,8 @@ Shingle = tuple[str, ...]
 
 def record_text(record: dict[str, Any]) -> str:
     """What near-duplicates are judged by: the prompt, a line break, the completion."""
-    return f"{record['instruction']}\n{record['input']}\n{record['output']}"
+    middle = f"\n{record['input']}" if record["input"] else ""
+    return f"{record['instruction']}{middle}\n{record['output']}"
 
 
 def read_texts(path: Path, first: int | None = None) -> Iterator[str]:

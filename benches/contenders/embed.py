@@ -38,15 +38,12 @@ def ours_lexical() -> Run:
 
 
 def _ours(name: str) -> Run:
-    from lmmixup.embed import embed_texts
+    from lmmixup.embed import EmbedConfig, embed_pool
     from lmmixup.pool import open_pool
 
     def run(path: Path) -> np.ndarray:
-        texts = []
-        for batch in open_pool([path]).batches(["prompt", "completion"]):
-            pairs = zip(batch["prompt"].to_pylist(), batch["completion"].to_pylist(), strict=True)
-            texts += [f"{prompt}\n{completion}" for prompt, completion in pairs]
-        return embed_texts(texts, name, num_threads=2)
+        config = EmbedConfig(embedder=name, cache="none")
+        return embed_pool(open_pool(path), config, num_threads=2).vectors_ND
 
     return run
 

@@ -17,11 +17,12 @@ FIELDS = ("instruction", "input", "output")
 
 def ours() -> Run:
     """lmmixup, exact families of the raw text."""
-    from lmmixup.dedup import families
+    from lmmixup.dedup import DedupConfig, families
     from lmmixup.pool import open_pool
 
     def run(path: Path) -> np.ndarray:
-        return families(open_pool([path]), method="exact", normalize=False, num_threads=2)
+        config = DedupConfig(method="exact", normalize="raw")
+        return families(open_pool(path), config, num_threads=2).family
 
     return run
 
@@ -35,6 +36,17 @@ def polars() -> Run:
         scan = pl.scan_ndjson(path, schema=schema).select(pl.struct(FIELDS).hash().alias("key"))
         table = scan.collect(engine="streaming").with_row_index("row")
         return table.select(pl.col("row").first().over("key"))["row"].to_numpy()
+
+    return run
+
+
+def polars_eager() -> Run:
+    """Polars as most would write it: read the file, first row of each group of equal texts."""
+    import polars as pl
+
+    def run(path: Path) -> np.ndarray:
+        table = pl.read_ndjson(path).with_row_index("row")
+        return table.select(pl.col("row").first().over(FIELDS))["row"].to_numpy()
 
     return run
 
