@@ -9,14 +9,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lmmixup.embed.config import EmbedConfig
 from lmmixup.embed.embedder import make_embedder
 from lmmixup.embed.lexical import LexicalEmbedder
 from lmmixup.progress import SILENT, Reporter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from lmmixup.embed.config import EmbedConfig
     from lmmixup.embed.embedder import Embedder
     from lmmixup.pool import Pool
 
@@ -100,6 +100,44 @@ def embed_pool(
         _stack(blocks, embedder.dim),
         embedder.identity(),
     )
+
+
+def embed_texts(
+    texts: Sequence[str],
+    embedder: str | EmbedConfig = "lexical",
+    *,
+    num_threads: int = 0,
+    reporter: Reporter = SILENT,
+) -> np.ndarray:
+    """Vectors of texts that are in no pool.
+
+    Args:
+        texts: N texts.
+        embedder: A spec such as `lexical` or `st:BAAI/bge-m3`, or a whole config.
+        num_threads: Threads; 0 takes all. The vectors do not depend on it.
+        reporter: Where progress goes.
+
+    Returns:
+        (N, D) float32.
+
+    Raises:
+        ArgumentError: The spec names vectors that exist, not an embedder.
+        LmmixupError: A model is missing, or a server failed for good.
+
+    Source:
+        Ours.
+
+    Example:
+        >>> from lmmixup.embed import embed_texts
+        >>> embed_texts(["two cats", "a cat"]).shape
+        (2, 256)
+    """
+    config = EmbedConfig(embedder=embedder) if isinstance(embedder, str) else embedder
+    maker = make_embedder(config, num_threads=num_threads, reporter=reporter)
+    array = pa.array(texts, pa.large_string())
+    if isinstance(maker, LexicalEmbedder):
+        maker.count(array, reporter)
+    return maker.embed(array, reporter)
 
 
 def _embed(embedder: Embedder, texts: pa.Array, reporter: Reporter, before: int) -> np.ndarray:
