@@ -63,7 +63,7 @@ CachedEmbedder(Slow(pause_s=0.2), Path(sys.argv[1])).embed(TEXTS)
 
 
 def test_a_killed_run_keeps_what_it_had(tmp_path: Path) -> None:
-    here = os.path.dirname(__file__)  # noqa: PTH120
+    here = os.path.dirname(__file__)
     child = subprocess.Popen([sys.executable, "-c", CHILD, str(tmp_path), here])
     deadline = time.monotonic() + 60
     while len(list(tmp_path.glob("*/*.arrow"))) < 3:

@@ -81,7 +81,11 @@ def test_case_and_endings_matter_little_and_topics_much() -> None:
 
 
 def test_texts_without_spaces_find_each_other() -> None:
-    texts = ["我爱自然语言处理和机器学习", "自然语言处理和机器学习很有趣", "今天天气非常好我们去公园"]
+    texts = [
+        "我爱自然语言处理和机器学习",
+        "自然语言处理和机器学习很有趣",
+        "今天天气非常好我们去公园",
+    ]
     near, far = ops.embed_lexical(pa.array(texts))[1:] @ ops.embed_lexical(pa.array(texts))[0]
     assert near > far + 0.3
 

@@ -45,7 +45,7 @@ class Server:
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
-            def do_POST(self) -> None:  # noqa: N802
+            def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 with outer.lock:
                     outer.calls.append({"path": self.path, "time": time.monotonic(), **body})
@@ -137,7 +137,8 @@ def short(body: dict[str, Any]) -> tuple[int, Any, dict[str, str]]:
 def filled(value: Any) -> Callable[[dict[str, Any]], tuple[int, Any, dict[str, str]]]:
     def answer(body: dict[str, Any]) -> tuple[int, Any, dict[str, str]]:
         data = [
-            {"object": "embedding", "index": row, "embedding": value} for row in range(len(body["input"]))
+            {"object": "embedding", "index": row, "embedding": value}
+            for row in range(len(body["input"]))
         ]
         return 200, {"object": "list", "data": data, "model": "m"}, {}
 

@@ -60,9 +60,7 @@ def test_tokens_are_those_of_the_tokenizers_package(
         assert model.tokenize(text).tolist() == expected, text
 
 
-def test_same_bits_at_any_number_of_threads(
-    files: tuple[Path, Path], real_texts: pa.Array
-) -> None:
+def test_same_bits_at_any_number_of_threads(files: tuple[Path, Path], real_texts: pa.Array) -> None:
     model = _rust.StaticModel(*files)
     one = model.embed(real_texts, 1)
     for num_threads in (2, 7):

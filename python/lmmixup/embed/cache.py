@@ -74,7 +74,9 @@ class VectorCache:
             if len(parts) > MAX_PARTS:
                 self._merge(parts)
         except OSError as error:
-            raise FileError(f"{self._folder}: {error.strerror or error}; name another --cache") from error
+            raise FileError(
+                f"{self._folder}: {error.strerror or error}; name another --cache"
+            ) from error
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -82,7 +84,9 @@ class VectorCache:
     @staticmethod
     def key(text: str) -> bytes:
         """What a text is known by: 16 bytes of BLAKE2b."""
-        return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=KEY_BYTES).digest()
+        return hashlib.blake2b(
+            text.encode("utf-8", "surrogatepass"), digest_size=KEY_BYTES
+        ).digest()
 
     def get(self, key: bytes) -> np.ndarray | None:
         """The (D,) vector of a key, where it is known."""

@@ -36,7 +36,7 @@ class Embedded:
     """
 
     ids: pa.ChunkedArray
-    vectors_ND: np.ndarray
+    vectors_ND: np.ndarray  # noqa: N815  the shape is part of the name
     identity: dict[str, Any]
 
 
