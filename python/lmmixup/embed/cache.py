@@ -162,7 +162,7 @@ class CachedEmbedder:
         """That of the embedder inside."""
         return self._inner.identity()
 
-    def embed(self, texts: pa.Array, reporter: Reporter = SILENT) -> np.ndarray:
+    def embed(self, texts: pa.Array | pa.ChunkedArray, reporter: Reporter = SILENT) -> np.ndarray:
         """Vectors of (N,) texts: (N, D) float32; equal texts are embedded once."""
         out = np.zeros((len(texts), self.dim), np.float32)
         wanted: dict[bytes, list[int]] = {}
