@@ -1,4 +1,5 @@
 from collections.abc import Callable, Sequence
+from os import PathLike
 from typing import Any, final
 
 import numpy as np
@@ -117,3 +118,31 @@ def minhash_families(
 def matches(
     texts: TextPool, num_other: int, num_threads: int, on_progress: _OnProgress
 ) -> tuple[_Matches, _Matches]: ...
+
+# embed
+@final
+class Lexical:
+    def __new__(cls, dim: int = 256, **weights: float) -> Lexical: ...
+    @property
+    def num_records(self) -> int: ...
+    def digest(self) -> str: ...
+    def count(self, texts: Any, num_threads: int = 0, on_progress: Any = None) -> None: ...
+    def embed(
+        self, texts: Any, num_threads: int = 0, on_progress: Any = None
+    ) -> NDArray[np.float32]: ...
+
+@final
+class StaticModel:
+    def __new__(
+        cls,
+        tokenizer: str | PathLike[str],
+        weights: str | PathLike[str],
+        max_tokens: int | None = None,
+        drop_unknown: bool = False,
+    ) -> StaticModel: ...
+    @property
+    def dim(self) -> int: ...
+    def embed(
+        self, texts: Any, num_threads: int = 0, on_progress: Any = None
+    ) -> NDArray[np.float32]: ...
+    def tokenize(self, text: str) -> NDArray[np.uint32]: ...

@@ -14,8 +14,7 @@ command = stage_command(
         "lmmixup embed pool.jsonl -o vectors/",
         "lmmixup embed pool.jsonl -o vectors/ --embedder wordllama --dtype f16",
         "lmmixup embed pool.jsonl -o vectors/ --embedder st:BAAI/bge-m3",
-        "lmmixup embed pool.jsonl -o vectors/ --embedder openai:bge-m3 "
-        "--base-url http://localhost:8000/v1",
+        "lmmixup embed pool.jsonl -o v/ --embedder openai:m --base-url http://localhost:8000/v1",
     ],
     files={
         "data.parquet": "the records, as they came in",

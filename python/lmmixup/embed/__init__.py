@@ -6,7 +6,7 @@
 
 from lmmixup.embed.config import EmbedConfig
 from lmmixup.embed.embedder import Embedder, make_embedder
-from lmmixup.embed.heart import Embedded, embed_pool, record_texts
+from lmmixup.embed.heart import Embedded, embed_pool, embed_texts, record_texts
 from lmmixup.embed.stage import run
 from lmmixup.embed.vectors import read_vectors
 
@@ -15,6 +15,7 @@ __all__ = [
     "Embedded",
     "Embedder",
     "embed_pool",
+    "embed_texts",
     "make_embedder",
     "read_vectors",
     "record_texts",

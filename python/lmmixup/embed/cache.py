@@ -74,7 +74,9 @@ class VectorCache:
             if len(parts) > MAX_PARTS:
                 self._merge(parts)
         except OSError as error:
-            raise FileError(f"{self._folder}: {error.strerror or error}; name another --cache") from error
+            raise FileError(
+                f"{self._folder}: {error.strerror or error}; name another --cache"
+            ) from error
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -82,7 +84,9 @@ class VectorCache:
     @staticmethod
     def key(text: str) -> bytes:
         """What a text is known by: 16 bytes of BLAKE2b."""
-        return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=KEY_BYTES).digest()
+        return hashlib.blake2b(
+            text.encode("utf-8", "surrogatepass"), digest_size=KEY_BYTES
+        ).digest()
 
     def get(self, key: bytes) -> np.ndarray | None:
         """The (D,) vector of a key, where it is known."""
@@ -158,7 +162,7 @@ class CachedEmbedder:
         """That of the embedder inside."""
         return self._inner.identity()
 
-    def embed(self, texts: pa.Array, reporter: Reporter = SILENT) -> np.ndarray:
+    def embed(self, texts: pa.Array | pa.ChunkedArray, reporter: Reporter = SILENT) -> np.ndarray:
         """Vectors of (N,) texts: (N, D) float32; equal texts are embedded once."""
         out = np.zeros((len(texts), self.dim), np.float32)
         wanted: dict[bytes, list[int]] = {}

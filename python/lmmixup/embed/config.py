@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path  # noqa: TC003  pydantic reads the annotations
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -33,7 +33,8 @@ class EmbedConfig(StageConfig):
     file, or the result folder of `lmmixup embed`; the same as `npy:FILE`."""
 
     vector_column: str | None = None
-    """Column with the vectors, in the pool or in the file of `vectors`; the same as `column:NAME`."""
+    """Column with the vectors, in the pool or in the file of `vectors`; without the latter the
+    same as `column:NAME`."""
 
     dim: int | None = Field(default=None, ge=8, le=8192)
     """Dimensions; the default is 256 for `lexical` and the model's own for the others."""

@@ -23,7 +23,7 @@ class Embedder(Protocol):
     def identity(self) -> dict[str, Any]:
         """All that the vectors depend on, beside the text: what digests and caches are keyed by."""
 
-    def embed(self, texts: pa.Array, reporter: Reporter = SILENT) -> np.ndarray:
+    def embed(self, texts: pa.Array | pa.ChunkedArray, reporter: Reporter = SILENT) -> np.ndarray:
         """Vectors of texts.
 
         Args:

@@ -9,15 +9,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lmmixup.embed.config import EmbedConfig
 from lmmixup.embed.embedder import make_embedder
 from lmmixup.embed.lexical import LexicalEmbedder
 from lmmixup.progress import SILENT, Reporter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
-    from lmmixup.embed.config import EmbedConfig
-    from lmmixup.embed.embedder import Embedder
     from lmmixup.pool import Pool
 
 COLUMNS = ("id", "prompt", "completion")
@@ -36,21 +35,21 @@ class Embedded:
     """
 
     ids: pa.ChunkedArray
-    vectors_ND: np.ndarray
+    vectors_ND: np.ndarray  # noqa: N815  the shape is part of the name
     identity: dict[str, Any]
 
 
-def record_texts(batch: pa.RecordBatch) -> pa.Array:
+def record_texts(records: pa.RecordBatch | pa.Table) -> pa.Array | pa.ChunkedArray:
     """The text of each record: prompt, newline, completion; empty where both are.
 
     Args:
-        batch: Records with string columns `prompt` and `completion`.
+        records: Records with string columns `prompt` and `completion`.
 
     Returns:
         (N,) strings.
     """
-    prompt = batch.column("prompt").fill_null("")
-    completion = batch.column("completion").fill_null("")
+    prompt = records.column("prompt").fill_null("")
+    completion = records.column("completion").fill_null("")
     return pc.binary_join_element_wise(prompt, completion, "\n")
 
 
@@ -88,13 +87,15 @@ def embed_pool(
         return given_vectors(pool, config)
     embedder = make_embedder(config, num_threads=num_threads, reporter=reporter)
     if isinstance(embedder, LexicalEmbedder):
-        for batch in reporter.track(pool.batches(COLUMNS[1:]), "count words"):
+        for batch in pool.batches(COLUMNS[1:], num_threads=num_threads, reporter=reporter):
             embedder.count(record_texts(batch))
     ids: list[pa.Array] = []
     blocks: list[np.ndarray] = []
-    for batch in _merged(pool.batches(COLUMNS)):
-        ids.append(batch.column("id"))
-        blocks.append(_embed(embedder, record_texts(batch), reporter, sum(map(len, blocks))))
+    done = 0
+    for records in _merged(pool.batches(COLUMNS, num_threads=num_threads)):
+        ids += records.column("id").chunks
+        blocks.append(embedder.embed(record_texts(records), _Shifted(reporter, done)))
+        done += len(records)
     return Embedded(
         pa.chunked_array(ids, pa.string()),
         _stack(blocks, embedder.dim),
@@ -102,36 +103,73 @@ def embed_pool(
     )
 
 
-def _embed(embedder: Embedder, texts: pa.Array, reporter: Reporter, before: int) -> np.ndarray:
-    # Each call counts its own texts from 0; people want to see the pool's.
-    class Shifted(Reporter):
-        def __call__(self, phase: str, done: int, total: int) -> None:  # noqa: ARG002
-            reporter(phase, before + done, 0)
+def embed_texts(
+    texts: Sequence[str],
+    embedder: str | EmbedConfig = "lexical",
+    *,
+    num_threads: int = 0,
+    reporter: Reporter = SILENT,
+) -> np.ndarray:
+    """Vectors of texts that are in no pool.
 
-        def note(self, message: str) -> None:
-            reporter.note(message)
+    Args:
+        texts: N texts.
+        embedder: A spec such as `lexical` or `st:BAAI/bge-m3`, or a whole config.
+        num_threads: Threads; 0 takes all. The vectors do not depend on it.
+        reporter: Where progress goes.
 
-    return embedder.embed(texts, Shifted())
+    Returns:
+        (N, D) float32.
+
+    Raises:
+        ArgumentError: The spec names vectors that exist, not an embedder.
+        LmmixupError: A model is missing, or a server failed for good.
+
+    Source:
+        Ours.
+
+    Example:
+        >>> from lmmixup.embed import embed_texts
+        >>> embed_texts(["two cats", "a cat"]).shape
+        (2, 256)
+    """
+    config = EmbedConfig(embedder=embedder) if isinstance(embedder, str) else embedder
+    maker = make_embedder(config, num_threads=num_threads, reporter=reporter)
+    array = pa.array(texts, pa.large_string())
+    if isinstance(maker, LexicalEmbedder):
+        maker.count(array, reporter)
+    return maker.embed(array, reporter)
+
+
+class _Shifted(Reporter):
+    """Each call of an embedder counts its own texts from 0; people want to see the pool's."""
+
+    def __init__(self, inner: Reporter, before: int) -> None:
+        self._inner = inner
+        self._before = before
+
+    def __call__(self, phase: str, done: int, total: int) -> None:  # noqa: ARG002
+        self._inner(phase, self._before + done, 0)
 
 
 MERGE_RECORDS = 16_384
 """Records that go to an embedder in one call, so that transformers can sort them by length."""
 
 
-def _merged(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+def _merged(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
     held: list[pa.RecordBatch] = []
     for batch in batches:
         held.append(batch)
-        if sum(map(len, held)) >= MERGE_RECORDS:
-            yield pa.concat_batches(held)
+        if sum(len(batch) for batch in held) >= MERGE_RECORDS:
+            yield pa.Table.from_batches(held)
             held = []
     if held:
-        yield pa.concat_batches(held)
+        yield pa.Table.from_batches(held)
 
 
 def _stack(blocks: list[np.ndarray], dim: int) -> np.ndarray:
     """One array of all blocks; each is let go once it is copied, so that the peak is one copy."""
-    vectors = np.empty((sum(map(len, blocks)), dim), np.float32)
+    vectors = np.empty((sum(len(block) for block in blocks), dim), np.float32)
     start = 0
     blocks.reverse()
     while blocks:

@@ -53,10 +53,10 @@ class LexicalEmbedder:
             "counts": self._model.digest(),
         }
 
-    def count(self, texts: pa.Array, reporter: Reporter = SILENT) -> None:
+    def count(self, texts: pa.Array | pa.ChunkedArray, reporter: Reporter = SILENT) -> None:
         """Counts in how many of the texts each word is; may be called often, in any order."""
         self._model.count(texts, self._num_threads, reporter)
 
-    def embed(self, texts: pa.Array, reporter: Reporter = SILENT) -> np.ndarray:
+    def embed(self, texts: pa.Array | pa.ChunkedArray, reporter: Reporter = SILENT) -> np.ndarray:
         """Vectors of (N,) texts, weighted by all that was counted: (N, D) float32."""
         return self._model.embed(texts, self._num_threads, reporter)

@@ -52,7 +52,9 @@ class ServerEmbedder:
             ) from error
         key = os.environ.get(config.api_key_env)
         if key is None and config.base_url is None:
-            raise ArgumentError(f"no key in ${config.api_key_env}, and no base_url of another server")
+            raise ArgumentError(
+                f"no key in ${config.api_key_env}, and no base_url of another server"
+            )
         self._client = openai.OpenAI(
             api_key=key or "none",
             base_url=config.base_url,
@@ -111,12 +113,16 @@ class ServerEmbedder:
         self, texts: Sequence[str], failures: Sequence[str]
     ) -> Iterator[tuple[list[int], np.ndarray | Exception]]:
         size = self._config.batch_size
-        waiting = iter([list(range(at, min(at + size, len(texts)))) for at in range(0, len(texts), size)])
+        waiting = iter(
+            [list(range(at, min(at + size, len(texts)))) for at in range(0, len(texts), size)]
+        )
         running: dict[Future[np.ndarray], list[int]] = {}
         with ThreadPoolExecutor(self._config.concurrency) as pool:
             try:
                 while True:
-                    while len(running) < self._config.concurrency and len(failures) < MAX_FAILED_CALLS:
+                    while (
+                        len(running) < self._config.concurrency and len(failures) < MAX_FAILED_CALLS
+                    ):
                         rows = next(waiting, None)
                         if rows is None:
                             break

@@ -74,7 +74,7 @@ class StaticEmbedder:
         """Digests of both files, and how texts are cut."""
         return dict(self._identity)
 
-    def embed(self, texts: pa.Array, reporter: Reporter = SILENT) -> np.ndarray:
+    def embed(self, texts: pa.Array | pa.ChunkedArray, reporter: Reporter = SILENT) -> np.ndarray:
         """Vectors of (N,) texts: (N, D) float32."""
         return self._model.embed(texts, self._num_threads, reporter)
 

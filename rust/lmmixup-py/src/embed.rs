@@ -40,6 +40,10 @@ impl Lexical {
         self.inner.num_records()
     }
 
+    fn digest(&self) -> String {
+        self.inner.digest()
+    }
+
     #[pyo3(signature = (texts, num_threads = 0, on_progress = None))]
     fn count(
         &mut self,
@@ -124,7 +128,6 @@ impl StaticModel {
 fn set_weight(options: &mut LexicalOptions, name: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
     match name {
         "min_gram" => options.min_gram = value.extract()?,
-        "nonzeros" => options.nonzeros = value.extract()?,
         "max_gram" => options.max_gram = value.extract()?,
         _ => {
             let target = match name {

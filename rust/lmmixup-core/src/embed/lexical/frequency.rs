@@ -1,7 +1,5 @@
 //! How many records have a word: a count-min sketch of fixed size.
 
-use crate::{Error, Result};
-
 /// log2 of the counters of one row.
 const ROW_BITS: u32 = 20;
 /// Counters of one row.
@@ -56,22 +54,6 @@ impl Frequency {
     /// The counters, little-endian, first row first.
     pub fn to_bytes(&self) -> Vec<u8> {
         self.counts.iter().flat_map(|count| count.to_le_bytes()).collect()
-    }
-
-    /// The sketch that [`Self::to_bytes`] wrote.
-    ///
-    /// # Errors
-    /// [`Error::Data`] where the length is not that of a sketch.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        if bytes.len() != 8 * ROW {
-            return Err(Error::Data(format!(
-                "word counts must be {} bytes, got {}",
-                8 * ROW,
-                bytes.len()
-            )));
-        }
-        let counts = bytes.chunks_exact(4).map(|c| u32::from_le_bytes([c[0], c[1], c[2], c[3]]));
-        Ok(Self { counts: counts.collect() })
     }
 }
 

@@ -9,10 +9,11 @@
 
 mod bag;
 mod frequency;
+mod parts;
 mod vector;
 mod words;
 
-pub use frequency::Frequency;
+use frequency::Frequency;
 
 use rayon::prelude::*;
 
@@ -21,6 +22,7 @@ use super::texts::Texts;
 use crate::threads::with_threads;
 use crate::{Error, Progress, Result};
 use bag::Bag;
+use parts::Parts;
 use vector::Weigher;
 use words::Words;
 
@@ -34,8 +36,6 @@ const COUNT_BLOCK: usize = 512;
 pub struct LexicalOptions {
     /// Dimensions of a vector, 8..=8192.
     pub dim: usize,
-    /// Non-zero entries of a feature's direction, 1..=4.
-    pub nonzeros: usize,
     /// Exponent of a word's idf.
     pub idf_power: f32,
     /// Exponent of a word's count in its text.
@@ -60,7 +60,6 @@ impl Default for LexicalOptions {
     fn default() -> Self {
         Self {
             dim: 256,
-            nonzeros: 2,
             idf_power: 1.0,
             tf_power: 0.5,
             word: 1.0,
@@ -78,9 +77,6 @@ impl LexicalOptions {
     fn check(&self) -> Result<()> {
         if !(8..=MAX_DIM).contains(&self.dim) {
             return Err(Error::Argument(format!("dim must be 8..={MAX_DIM}, got {}", self.dim)));
-        }
-        if !(1..=4).contains(&self.nonzeros) {
-            return Err(Error::Argument(format!("nonzeros must be 1..=4, got {}", self.nonzeros)));
         }
         if self.min_gram == 0 || self.max_gram < self.min_gram || self.max_gram > 16 {
             return Err(Error::Argument(format!(
@@ -106,6 +102,7 @@ struct Scratch {
     words: Words,
     bag: Bag,
     weights: Vec<f32>,
+    parts: Parts,
 }
 
 impl Lexical {
@@ -128,9 +125,12 @@ impl Lexical {
         self.num_records
     }
 
-    /// The counts so far.
-    pub fn frequency(&self) -> &Frequency {
-        &self.frequency
+    /// 32 hex digits that two models share only where they give the same vectors: XXH3 of the
+    /// counts, with the number of records.
+    pub fn digest(&self) -> String {
+        let hash =
+            xxhash_rust::xxh3::xxh3_128_with_seed(&self.frequency.to_bytes(), self.num_records);
+        format!("{hash:032x}")
     }
 
     /// Pass one: counts the words of `texts`. Batches may come in any order.
@@ -200,10 +200,9 @@ impl Lexical {
             &Shelf::<Scratch>::default(),
             |scratch, row, vector| {
                 vector.fill(0.0);
-                let Scratch { words, bag, weights } = scratch;
-                words.split(texts.get(row));
-                bag.fill(&words.list);
-                weigher.add_text(words, bag, weights, vector);
+                scratch.words.split(texts.get(row));
+                scratch.bag.fill(&scratch.words.list);
+                weigher.add_text(scratch, vector);
                 normalize(vector);
                 Ok(())
             },

@@ -1,16 +1,22 @@
 //! Weights of words and the directions of their features.
 
-use super::LexicalOptions;
 use super::bag::Bag;
 use super::frequency::Frequency;
-use super::words::{FNV_START, Kind, Word, Words, fnv};
+use super::parts::Parts;
+use super::words::{Kind, Word, Words};
+use super::{LexicalOptions, Scratch};
 
 /// Keeps the features of a word, its parts and its pairs apart.
 const WORD_SALT: u64 = 0x9e37_79b9_7f4a_7c15;
-const GRAM_SALT: u64 = 0xd1b5_4a32_d192_ed03;
+pub const GRAM_SALT: u64 = 0xd1b5_4a32_d192_ed03;
 const PAIR_SALT: u64 = 0x8cb9_2ba7_2f3d_8dd7;
+/// Non-zero entries of a feature's direction: two halve the noise of one where features of
+/// the same text meet; more were not better.
+pub const NONZEROS: usize = 2;
 /// Occurrences up to which a count's weight is looked up.
 const COUNTS: usize = 64;
+/// Numbers of n-grams up to which their share is looked up.
+const SHARES: usize = 64;
 /// Record counts up to which an idf is looked up.
 const IDFS: u32 = 1 << 12;
 
@@ -29,6 +35,7 @@ pub struct Weigher<'a> {
     log_records: f32,
     idf: Vec<f32>,
     tf: [f32; COUNTS],
+    gram_shares: Vec<f32>,
 }
 
 impl<'a> Weigher<'a> {
@@ -37,20 +44,27 @@ impl<'a> Weigher<'a> {
         let log_records = (num_records.max(1) as f64 + 1.0).ln() as f32;
         let idf = (0..IDFS).map(|count| idf(log_records, count, options.idf_power)).collect();
         let tf = std::array::from_fn(|count| (count as f32).powf(options.tf_power));
-        Self { options, frequency, log_records, idf, tf }
+        let gram_shares = (0..SHARES).map(|num| gram_share(num, options.gram_norm)).collect();
+        Self { options, frequency, log_records, idf, tf, gram_shares }
     }
 
-    /// Adds all features of a text to `vector`. `weights` is room for one weight a word.
-    pub fn add_text(&self, words: &Words, bag: &Bag, weights: &mut Vec<f32>, vector: &mut [f32]) {
+    /// Adds all features of a text to `vector`.
+    pub fn add_text(&self, scratch: &mut Scratch, vector: &mut [f32]) {
+        let Scratch { words, bag, weights, parts } = scratch;
         weights.clear();
         weights.extend(bag.entries().iter().map(|entry| self.idf(&entry.word)));
         for (entry, idf) in bag.entries().iter().zip(weights.iter()) {
-            self.add_word(words, &entry.word, self.tf(entry.count) * idf, vector);
+            self.add_word(words, &entry.word, self.tf(entry.count) * idf, parts, vector);
         }
         if self.options.pair > 0.0 {
             weights.iter_mut().for_each(|idf| *idf = idf.sqrt());
             self.add_pairs(words, bag, weights, vector);
         }
+    }
+
+    fn gram_share(&self, num: usize) -> f32 {
+        let looked_up = self.gram_shares.get(num).copied();
+        looked_up.unwrap_or_else(|| gram_share(num, self.options.gram_norm))
     }
 
     fn tf(&self, count: u32) -> f32 {
@@ -67,52 +81,23 @@ impl<'a> Weigher<'a> {
         if word.kind == Kind::Sign { idf * self.options.sign } else { idf }
     }
 
-    fn add_word(&self, words: &Words, word: &Word, weight: f32, vector: &mut [f32]) {
-        match word.kind {
-            Kind::Letters | Kind::Wide if self.options.grams > 0.0 => {
-                self.add_feature(vector, mix(word.hash ^ WORD_SALT), weight * self.options.word);
-                let bytes = &words.bytes[word.start as usize..word.end as usize];
-                self.add_grams(bytes, word.kind, weight * self.options.grams, vector);
-            }
-            _ => self.add_feature(vector, mix(word.hash ^ WORD_SALT), weight),
+    fn add_word(
+        &self,
+        words: &Words,
+        word: &Word,
+        weight: f32,
+        parts: &mut Parts,
+        vector: &mut [f32],
+    ) {
+        let hash = mix(word.hash ^ WORD_SALT);
+        if !matches!(word.kind, Kind::Letters | Kind::Wide) || self.options.grams <= 0.0 {
+            return add_feature(vector, hash, weight);
         }
-    }
-
-    /// The n-grams of `<word>`, each with an equal share of `weight`.
-    fn add_grams(&self, bytes: &[u8], kind: Kind, weight: f32, vector: &mut [f32]) {
-        let (min, max) = (self.options.min_gram, self.options.max_gram);
-        let mut padded = [0u8; 66];
-        // A word beyond this is no word of a language; its first bytes stand for it.
-        let kept = bytes.len().min(64);
-        padded[0] = b'<';
-        padded[1..=kept].copy_from_slice(&bytes[..kept]);
-        padded[kept + 1] = b'>';
-        let padded = &padded[..kept + 2];
-        let is_start = |at: usize| kind == Kind::Letters || (padded[at] & 0xC0) != 0x80;
-        let length = if kind == Kind::Letters {
-            padded.len()
-        } else {
-            (0..padded.len()).filter(|&at| is_start(at)).count()
-        };
-        let num: usize = (min..=max).map(|n| (length + 1).saturating_sub(n)).sum();
-        if num == 0 {
-            return;
-        }
-        let share = weight / (num as f32).powf(self.options.gram_norm);
-        for start in (0..padded.len()).filter(|&at| is_start(at)) {
-            let (mut hash, mut n) = (FNV_START, 0);
-            for at in start..padded.len() {
-                hash = fnv(hash, padded[at]);
-                if at + 1 == padded.len() || is_start(at + 1) {
-                    n += 1;
-                    if n >= min {
-                        self.add_feature(vector, mix(hash ^ GRAM_SALT), share);
-                    }
-                    if n == max {
-                        break;
-                    }
-                }
-            }
+        add_feature(vector, hash, weight * self.options.word);
+        let codes = parts.of(words, word, self.options);
+        let share = weight * self.options.grams * self.gram_share(codes.len() / NONZEROS);
+        for &code in codes {
+            add_code(vector, code, share);
         }
     }
 
@@ -127,22 +112,41 @@ impl<'a> Weigher<'a> {
             let root = roots[entry as usize];
             if let Some((hash, root_before)) = before {
                 let weight = root * root_before * self.options.pair;
-                self.add_feature(vector, mix(mix(hash ^ PAIR_SALT) ^ word.hash), weight);
+                add_feature(vector, mix(mix(hash ^ PAIR_SALT) ^ word.hash), weight);
             }
             before = Some((word.hash, root));
         }
     }
+}
 
-    /// Adds `weight` at `nonzeros` places, each with a sign, all from the bits of `hash`.
-    #[inline]
-    fn add_feature(&self, vector: &mut [f32], hash: u64, weight: f32) {
-        let dim = vector.len() as u64;
-        for part in 0..self.options.nonzeros {
-            let bits = hash >> (16 * part);
-            let place = (((bits & 0x7FFF) * dim) >> 15) as usize;
-            vector[place] += if bits & 0x8000 == 0 { weight } else { -weight };
-        }
+/// Place number `part` of a feature: its index in the vector, and the top bit for a minus.
+#[inline]
+pub fn code(hash: u64, part: usize, dim: usize) -> u16 {
+    let bits = (hash >> (16 * part)) & 0xFFFF;
+    let place = ((bits & 0x7FFF) * dim as u64) >> 15;
+    place as u16 | (bits & 0x8000) as u16
+}
+
+/// Adds `weight` at a place. The sign goes in by its bit: a branch on it would be guessed
+/// wrong half the time.
+#[inline]
+fn add_code(vector: &mut [f32], code: u16, weight: f32) {
+    let signed = f32::from_bits(weight.to_bits() ^ (u32::from(code & 0x8000) << 16));
+    if let Some(value) = vector.get_mut(usize::from(code & 0x7FFF)) {
+        *value += signed;
     }
+}
+
+#[inline]
+fn add_feature(vector: &mut [f32], hash: u64, weight: f32) {
+    for part in 0..NONZEROS {
+        add_code(vector, code(hash, part, vector.len()), weight);
+    }
+}
+
+/// What each of `num` n-grams gets of their common weight.
+fn gram_share(num: usize, norm: f32) -> f32 {
+    (num.max(1) as f32).powf(-norm)
 }
 
 /// ln((1 + records of the pool) / records with the word) ^ power.

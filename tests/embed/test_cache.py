@@ -1,0 +1,106 @@
+"""The cache of vectors: by content, whole or not there, alive after a kill."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from lmmixup.embed.cache import MAX_PARTS, CachedEmbedder, VectorCache
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from lmmixup.progress import Reporter
+
+IDENTITY = {"embedder": "slow", "dim": 4}
+
+
+class Slow:
+    """Hands over two vectors at a time and counts what it was asked."""
+
+    dim = 4
+
+    def __init__(self, pause_s: float = 0) -> None:
+        self.asked: list[str] = []
+        self.pause_s = pause_s
+
+    def identity(self) -> dict[str, Any]:
+        return IDENTITY
+
+    def embed_chunks(
+        self,
+        texts: Sequence[str],
+        finished: Callable[[Sequence[int], np.ndarray], None],
+        reporter: Reporter,
+    ) -> None:
+        for start in range(0, len(texts), 2):
+            rows = list(range(start, min(start + 2, len(texts))))
+            time.sleep(self.pause_s)
+            self.asked += [texts[row] for row in rows]
+            finished(rows, np.array([[len(texts[row]), row, 0, 1] for row in rows], np.float32))
+            reporter("embed", rows[-1] + 1, len(texts))
+
+
+TEXTS = pa.array([f"{'t' * row}é" for row in range(20)])
+
+CHILD = """
+import sys
+sys.path.insert(0, sys.argv[2])
+from pathlib import Path
+from test_cache import TEXTS, Slow
+from lmmixup.embed.cache import CachedEmbedder
+print("ready", flush=True)
+CachedEmbedder(Slow(pause_s=0.2), Path(sys.argv[1])).embed(TEXTS)
+"""
+
+
+def test_a_killed_run_keeps_what_it_had(tmp_path: Path) -> None:
+    here = os.path.dirname(__file__)
+    child = subprocess.Popen([sys.executable, "-c", CHILD, str(tmp_path), here])
+    deadline = time.monotonic() + 60
+    while len(list(tmp_path.glob("*/*.arrow"))) < 3:
+        assert time.monotonic() < deadline
+        assert child.poll() is None
+        time.sleep(0.02)
+    child.send_signal(signal.SIGKILL)
+    child.wait()
+    known = len(VectorCache(tmp_path, IDENTITY, 4))
+    assert 6 <= known < 20
+    slow = Slow()
+    vectors = CachedEmbedder(slow, tmp_path).embed(TEXTS)
+    assert len(slow.asked) == 20 - known
+    np.testing.assert_array_equal(vectors[:, 0], np.arange(20) + 1)
+
+
+def test_damaged_files_count_as_not_there(tmp_path: Path) -> None:
+    CachedEmbedder(Slow(), tmp_path).embed(TEXTS)
+    parts = sorted(tmp_path.glob("*/*.arrow"))
+    parts[0].write_bytes(parts[0].read_bytes()[:40])
+    parts[1].write_bytes(b"")
+    slow = Slow()
+    CachedEmbedder(slow, tmp_path).embed(TEXTS)
+    assert len(slow.asked) == 4
+
+
+def test_many_files_become_one(tmp_path: Path) -> None:
+    cache = VectorCache(tmp_path, IDENTITY, 4)
+    for row in range(MAX_PARTS + 1):
+        cache.add([VectorCache.key(str(row))], np.full((1, 4), row, np.float32))
+    again = VectorCache(tmp_path, IDENTITY, 4)
+    assert len(list(tmp_path.glob("*/*.arrow"))) == 1
+    for row in range(MAX_PARTS + 1):
+        assert again.get(VectorCache.key(str(row)))[0] == row  # type: ignore[index]
+
+
+def test_another_identity_finds_nothing(tmp_path: Path) -> None:
+    CachedEmbedder(Slow(), tmp_path).embed(TEXTS)
+    assert len(VectorCache(tmp_path, {**IDENTITY, "dim": 5}, 5)) == 0
+    assert VectorCache(tmp_path, IDENTITY, 4).get(VectorCache.key("never seen")) is None
