@@ -9,6 +9,7 @@ mod error;
 mod exact;
 mod families;
 mod join;
+mod knn;
 mod minhash;
 mod pool;
 mod runtime;
@@ -33,6 +34,8 @@ mod rust_module {
     use super::*;
     #[pymodule_export]
     use crate::cluster::{cluster_graph, cluster_paper, draw_sizes, most_partitionable};
+    #[pymodule_export]
+    use super::knn::{knn_blocks, knn_exact, knn_instruction_set, knn_recall};
 
     #[pymodule_export]
     use crate::embed::{Lexical, StaticModel};
