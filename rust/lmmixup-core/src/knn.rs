@@ -119,9 +119,7 @@ pub fn blocks(
     if options.cell_size == 0 || options.overlap == 0 {
         return Err(Error::Argument("cell_size and overlap must be at least 1, got 0".into()));
     }
-    with_threads(num_threads, || {
-        blocks::of_pool(&Vectors::new(pool, dim)?, k, options, progress)
-    })
+    with_threads(num_threads, || blocks::of_pool(&Vectors::new(pool, dim)?, k, options, progress))
 }
 
 /// Share of the true neighbours among `similarities` `(N, k)`, as [`blocks`] found them, over a

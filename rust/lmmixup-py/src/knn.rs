@@ -23,9 +23,8 @@ pub fn knn_exact<'py>(
     let (pool, dim) = (vectors.as_slice()?, vectors.shape()[1]);
     let asked = queries.as_ref().map(PyReadonlyArray2::as_slice).transpose()?;
     let num = queries.as_ref().unwrap_or(&vectors).shape()[0];
-    let found = detach(py, on_progress, |progress| {
-        knn::exact(pool, asked, dim, k, num_threads, progress)
-    })?;
+    let found =
+        detach(py, on_progress, |progress| knn::exact(pool, asked, dim, k, num_threads, progress))?;
     wrap(py, num, found)
 }
 

@@ -28,14 +28,14 @@ mod rust_module {
     #[pymodule_export]
     use super::join::near_families;
     #[pymodule_export]
+    use super::knn::{knn_blocks, knn_exact, knn_instruction_set, knn_recall};
+    #[pymodule_export]
     use super::minhash::minhash_families;
     #[pymodule_export]
     use super::text::TextPool;
     use super::*;
     #[pymodule_export]
     use crate::cluster::{cluster_graph, cluster_paper, draw_sizes, most_partitionable};
-    #[pymodule_export]
-    use super::knn::{knn_blocks, knn_exact, knn_instruction_set, knn_recall};
 
     #[pymodule_export]
     use crate::embed::{Lexical, StaticModel};

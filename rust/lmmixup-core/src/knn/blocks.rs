@@ -54,9 +54,10 @@ pub(super) fn of_pool(
         order.sort_by_key(|&cell| std::cmp::Reverse(cells.members(cell).len()));
         let work = |cell: usize| cells.members(cell).len().div_ceil(BLOCK).pow(2) as u64;
         progress.start("neighbours", order.iter().map(|&cell| work(cell)).sum());
-        order.into_par_iter().with_max_len(1).try_for_each(|cell| {
-            search_cell(cells.members(cell), &codes, &best, progress)
-        })?;
+        order
+            .into_par_iter()
+            .with_max_len(1)
+            .try_for_each(|cell| search_cell(cells.members(cell), &codes, &best, progress))?;
     }
     let mut found = best.decide(pool, k, progress)?;
     fill_short_rows(pool, &mut found, progress)?;
@@ -75,7 +76,9 @@ fn search_cell(members: &[u32], codes: &Codes, best: &Best, progress: &Progress)
         .collect();
     best.raise_floors(members, &mut blocks);
     for low in 0..blocks.len() {
-        let (block, others) = blocks[low..].split_first_mut().map_or((None, [].as_mut_slice()), |(b, o)| (Some(b), o));
+        let (block, others) = blocks[low..]
+            .split_first_mut()
+            .map_or((None, [].as_mut_slice()), |(b, o)| (Some(b), o));
         let Some(block) = block else { break };
         for panel in block.panels() {
             pairs.one_side(block, panel, true);

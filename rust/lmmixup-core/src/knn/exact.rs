@@ -169,9 +169,8 @@ pub(super) fn decide(
     k: usize,
     exact: impl Fn(usize) -> f32,
 ) -> Vec<Entry> {
-    let mut best: Vec<Entry> = candidates
-        .map(|entry| Entry::new(exact(entry.index() as usize), entry.index()))
-        .collect();
+    let mut best: Vec<Entry> =
+        candidates.map(|entry| Entry::new(exact(entry.index() as usize), entry.index())).collect();
     best.sort_unstable_by(|a, b| b.cmp(a));
     best.truncate(k);
     best
