@@ -9,8 +9,6 @@ from numpy.typing import NDArray
 
 __version__: str
 
-
-
 # pool
 def pool_sniff(path: str) -> tuple[str, str]: ...
 def pool_columns(
@@ -29,6 +27,7 @@ def pool_canonicalise(
 def pool_sample_keys(ids: pa.Array, seed: int) -> NDArray[np.uint64]: ...
 def pool_text_keys(prompt: pa.Array, completion: pa.Array) -> NDArray[np.uint64]: ...
 def pool_prompt_completion(turns: Sequence[tuple[str, str]]) -> tuple[str, str] | None: ...
+
 @final
 class PoolMapping:
     def __new__(
@@ -68,7 +67,6 @@ class PoolReader:
     ) -> PoolReader: ...
     def next_batch(self) -> tuple[Any, list[tuple[int, str, str, str, str, str]]] | None: ...
     def close(self) -> None: ...
-
 
 _OnProgress = Callable[[str, int, int], None] | None
 _Families = tuple[
@@ -146,3 +144,31 @@ class StaticModel:
         self, texts: Any, num_threads: int = 0, on_progress: Any = None
     ) -> NDArray[np.float32]: ...
     def tokenize(self, text: str) -> NDArray[np.uint32]: ...
+def knn_exact(
+    vectors: NDArray[np.float32],
+    queries: NDArray[np.float32] | None,
+    k: int,
+    *,
+    num_threads: int = 0,
+    on_progress: Callable[[str, int, int], None] | None = None,
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]: ...
+def knn_blocks(
+    vectors: NDArray[np.float32],
+    k: int,
+    *,
+    cell_size: int,
+    overlap: int,
+    seed: int,
+    num_threads: int = 0,
+    on_progress: Callable[[str, int, int], None] | None = None,
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]: ...
+def knn_recall(
+    vectors: NDArray[np.float32],
+    similarities: NDArray[np.float32],
+    *,
+    sample: int,
+    seed: int,
+    num_threads: int = 0,
+    on_progress: Callable[[str, int, int], None] | None = None,
+) -> tuple[float, int]: ...
+def knn_instruction_set() -> str: ...

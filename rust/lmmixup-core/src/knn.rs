@@ -1,7 +1,9 @@
-//! Nearest neighbours by cosine: `exact`, `blocks`, and libraries that are built once.
+//! Nearest neighbours by cosine: `exact`, and `blocks` for a whole large pool.
 
 use rayon::prelude::*;
 
+mod blocks;
+mod cells;
 mod codes;
 mod exact;
 mod kernels;
@@ -9,6 +11,7 @@ mod pairs;
 mod topk;
 mod vectors;
 
+pub use blocks::BlocksOptions;
 pub use vectors::Vectors;
 
 use crate::threads::with_threads;
@@ -30,6 +33,12 @@ impl Neighbours {
     fn none(num_queries: usize, k: usize) -> Self {
         let len = num_queries * k;
         Self { k, indices: vec![-1; len], similarities: vec![0.0; len] }
+    }
+
+    /// Index and similarity of a query's neighbours, −1 beyond the last.
+    fn row(&self, query: usize) -> impl Iterator<Item = (i32, f32)> {
+        let here = query * self.k..(query + 1) * self.k;
+        self.indices[here.clone()].iter().copied().zip(self.similarities[here].iter().copied())
     }
 
     /// The rows of consecutive queries, `len` at a time.
@@ -87,6 +96,77 @@ pub fn exact(
             Some(queries) => exact::of_queries(&pool, &Vectors::new(queries, dim)?, k, progress),
         }
     })
+}
+
+/// The `k` nearest others of each row of `pool`, among those that share a coarse cell with it.
+///
+/// Approximate: [`recall`] measures how many it finds. For pools of hundreds of thousands of rows;
+/// one that fits into a few cells is searched exactly. The same bits at any number of threads for
+/// a seed. Time about O(N · cell_size · overlap · D) in 8-bit products; memory beside input and
+/// result: N · (D + 8 k) bytes.
+///
+/// # Errors
+/// As [`exact`], and [`Error::Argument`] where an option is 0.
+pub fn blocks(
+    pool: &[f32],
+    dim: usize,
+    k: usize,
+    options: BlocksOptions,
+    num_threads: usize,
+    progress: &Progress,
+) -> Result<Neighbours> {
+    check_k(k)?;
+    if options.cell_size == 0 || options.overlap == 0 {
+        return Err(Error::Argument("cell_size and overlap must be at least 1, got 0".into()));
+    }
+    with_threads(num_threads, || blocks::of_pool(&Vectors::new(pool, dim)?, k, options, progress))
+}
+
+/// Share of the true neighbours among `similarities` `(N, k)`, as [`blocks`] found them, over a
+/// seeded sample of `sample` rows, and how many rows that were.
+///
+/// Counts what was found as near as the true k-th: ties have no right order here.
+/// Time O(sample · N · D).
+///
+/// # Errors
+/// As [`exact`]; [`Error::Argument`] where `similarities` are not of this pool.
+#[expect(clippy::too_many_arguments)]
+pub fn recall(
+    pool: &[f32],
+    dim: usize,
+    similarities: &[f32],
+    k: usize,
+    sample: usize,
+    seed: u64,
+    num_threads: usize,
+    progress: &Progress,
+) -> Result<(f64, usize)> {
+    check_k(k)?;
+    with_threads(num_threads, || {
+        let pool = Vectors::new(pool, dim)?;
+        if similarities.len() != pool.len() * k {
+            return Err(Error::Argument("the neighbours are not those of this pool".into()));
+        }
+        let rows = cells::draw(pool.len(), sample, seed);
+        let wanted = k.min(pool.len().saturating_sub(1));
+        let truth = exact::of_rows(&pool, &rows, k, progress)?;
+        let hits: usize = rows
+            .iter()
+            .zip(truth.similarities.chunks_exact(k))
+            .filter_map(|(&row, near)| {
+                let last = near[..wanted].last()?;
+                let found = &similarities[row as usize * k..][..wanted];
+                Some(found.iter().filter(|&near| near >= last).count())
+            })
+            .sum();
+        let all = rows.len() * wanted;
+        Ok((if all == 0 { 1.0 } else { hits as f64 / all as f64 }, rows.len()))
+    })
+}
+
+/// The instruction set that neighbour search uses on this machine.
+pub fn instruction_set() -> &'static str {
+    kernels::Kernels::best().name
 }
 
 fn check_k(k: usize) -> Result<()> {
@@ -149,6 +229,26 @@ mod tests {
                 assert_eq!(exact(&data, Some(&asked), dim, k, threads, &progress)?, expected);
             }
         }
+        Ok(())
+    }
+
+    #[test]
+    fn blocks_find_most_and_do_not_depend_on_threads() -> Result<()> {
+        let progress = Progress::default();
+        let (num, dim, k) = (3000, 8, 10);
+        let mut data = random(num * dim, 3);
+        data[..dim].fill(0.0);
+        let options = BlocksOptions { cell_size: 600, overlap: 3, seed: 1 };
+        let one = blocks(&data, dim, k, options, 1, &progress)?;
+        for threads in [2, 7] {
+            assert_eq!(blocks(&data, dim, k, options, threads, &progress)?, one);
+        }
+        let (share, sample) = recall(&data, dim, &one.similarities, k, 500, 0, 0, &progress)?;
+        assert!(share > 0.9 && sample == 500, "{share}");
+        assert_eq!(one.indices[..k], [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+        let exact = exact(&data, None, dim, k, 0, &progress)?;
+        assert_eq!(recall(&data, dim, &exact.similarities, k, 500, 0, 0, &progress)?.0, 1.0);
+        assert!(share < 1.0, "the options make it approximate");
         Ok(())
     }
 

@@ -9,6 +9,7 @@ mod error;
 mod exact;
 mod families;
 mod join;
+mod knn;
 mod minhash;
 mod pool;
 mod runtime;
@@ -26,6 +27,8 @@ mod rust_module {
     use super::exact::ExactPool;
     #[pymodule_export]
     use super::join::near_families;
+    #[pymodule_export]
+    use super::knn::{knn_blocks, knn_exact, knn_instruction_set, knn_recall};
     #[pymodule_export]
     use super::minhash::minhash_families;
     #[pymodule_export]

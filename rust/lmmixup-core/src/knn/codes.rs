@@ -122,6 +122,11 @@ impl Panels {
         Self { depth, bytes, steps }
     }
 
+    /// Number of panels.
+    pub(super) fn len(&self) -> usize {
+        self.steps.len()
+    }
+
     /// The codes of one panel.
     pub(super) fn bytes(&self, panel: usize) -> &[u8] {
         &self.bytes[panel * PANEL * self.depth..(panel + 1) * PANEL * self.depth]

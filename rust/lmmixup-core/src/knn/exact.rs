@@ -61,9 +61,8 @@ pub(super) fn of_queries(
             let best = if codes.steps[query] == 0.0 {
                 unlike_all(0..pool.len(), k)
             } else {
-                decide(parts.iter().map(|part| part.nearest.row(row)), k, |column| {
-                    (pairs.exact)(query, column)
-                })
+                let candidates = parts.iter().flat_map(|part| part.nearest.row(row));
+                decide(candidates.copied(), k, |column| (pairs.exact)(query, column))
             };
             out.write(row, &best);
         }
@@ -90,7 +89,7 @@ pub(super) fn of_pool(pool: &Vectors<'_>, k: usize, progress: &Progress) -> Resu
             let best = if codes.steps[row] == 0.0 {
                 unlike_all((0..pool.len()).filter(|&other| other != row), k)
             } else {
-                decide(std::iter::once(block.nearest.row(at)), k, |other| exact(row, other))
+                decide(block.nearest.row(at).iter().copied(), k, |other| exact(row, other))
             };
             out.write(at, &best);
         }
@@ -141,16 +140,37 @@ fn segments(num_queries: usize, num_columns: usize) -> Vec<Range<usize>> {
     (0..num).map(|at| num_panels * at / num..num_panels * (at + 1) / num).collect()
 }
 
+/// The nearest others of some rows of `pool`.
+pub(super) fn of_rows(
+    pool: &Vectors<'_>,
+    rows: &[u32],
+    k: usize,
+    progress: &Progress,
+) -> Result<Neighbours> {
+    let mut found = Neighbours::none(rows.len(), k);
+    if rows.is_empty() {
+        return Ok(found);
+    }
+    let data: Vec<f32> = rows.iter().flat_map(|&row| pool.row(row as usize)).copied().collect();
+    let with_itself = of_queries(pool, &Vectors::new(&data, pool.dim())?, k + 1, progress)?;
+    for (at, &row) in rows.iter().enumerate() {
+        let all = with_itself.row(at).filter(|&(other, _)| other != row as i32).take(k);
+        for (rank, (other, similarity)) in all.enumerate() {
+            found.indices[at * k + rank] = other;
+            found.similarities[at * k + rank] = similarity;
+        }
+    }
+    Ok(found)
+}
+
 /// The best k of a row's candidates by single precision.
-fn decide<'a>(
-    parts: impl Iterator<Item = &'a [Entry]>,
+pub(super) fn decide(
+    candidates: impl Iterator<Item = Entry>,
     k: usize,
     exact: impl Fn(usize) -> f32,
 ) -> Vec<Entry> {
-    let mut best: Vec<Entry> = parts
-        .flatten()
-        .map(|entry| Entry::new(exact(entry.index() as usize), entry.index()))
-        .collect();
+    let mut best: Vec<Entry> =
+        candidates.map(|entry| Entry::new(exact(entry.index() as usize), entry.index())).collect();
     best.sort_unstable_by(|a, b| b.cmp(a));
     best.truncate(k);
     best

@@ -37,12 +37,14 @@ pub(super) struct Band<'a> {
     pub(super) floors: &'a [f32; PANEL],
 }
 
+type Filter = unsafe fn(&[i32; PANEL], &Band<'_>, &mut [f32; PANEL]) -> (u64, u64);
+
 /// One instruction set's inner loops.
 pub(super) struct Kernels {
     /// Its name, for people.
     pub(super) name: &'static str,
     tile: unsafe fn(rows: [*const i8; TILE_ROWS], panel: *const u8, depth: usize, out: &mut Tile),
-    filter: unsafe fn(&[i32; PANEL], &Band<'_>, &mut [f32; PANEL]) -> (u64, u64),
+    filter: Filter,
     dot: unsafe fn(&[f32], &[f32]) -> f32,
 }
 
@@ -76,7 +78,7 @@ impl Kernels {
     #[inline]
     pub(super) fn tile(&self, rows: [&[i8]; TILE_ROWS], panel: &[u8], out: &mut Tile) {
         let depth = rows[0].len();
-        assert!(rows.iter().all(|row| row.len() == depth) && depth % GROUP == 0);
+        assert!(rows.iter().all(|row| row.len() == depth) && depth.is_multiple_of(GROUP));
         assert_eq!(panel.len(), depth * PANEL);
         // SAFETY: the lengths were just checked; the table is only reachable where its
         // instruction set was found.

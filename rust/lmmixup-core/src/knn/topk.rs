@@ -7,6 +7,9 @@ use super::kernels::PANEL;
 pub(super) struct Entry(u64);
 
 impl Entry {
+    /// Less than every neighbour.
+    pub(super) const LEAST: Self = Self(0);
+
     pub(super) fn new(similarity: f32, index: u32) -> Self {
         let bits = (similarity + 0.0).to_bits(); // +0 and −0 are one similarity
         let ordered = if bits >> 31 == 1 { !bits } else { bits | 1 << 31 };
@@ -20,6 +23,11 @@ impl Entry {
 
     pub(super) fn index(self) -> u32 {
         !(self.0 as u32)
+    }
+
+    /// The same similarity with another index.
+    pub(super) fn renamed(self, index: u32) -> Self {
+        Self(self.0 & !u64::from(u32::MAX) | u64::from(!index))
     }
 }
 

@@ -29,7 +29,7 @@ impl<'a> Vectors<'a> {
     /// [`Error::Data`] where `dim` is 0 or does not divide the data, where there are more than
     /// 2³¹ − 1 rows, or where a row has NaN, an infinity or a length over 10¹⁵; it names the row.
     pub fn new(data: &'a [f32], dim: usize) -> Result<Self> {
-        if dim == 0 || data.len() % dim != 0 {
+        if dim == 0 || !data.len().is_multiple_of(dim) {
             return Err(Error::Data(format!(
                 "vectors must have the same number (≥ 1) of values in every row, got {} values and \
                  dimension {dim}",
@@ -89,7 +89,7 @@ impl<'a> Vectors<'a> {
 /// NaN for a row that cannot be used.
 fn inverse_length(row: &[f32]) -> f32 {
     let length = row.iter().map(|&value| f64::from(value) * f64::from(value)).sum::<f64>().sqrt();
-    if !(length <= LONGEST) {
+    if length.is_nan() || length > LONGEST {
         f32::NAN
     } else if length < SHORTEST {
         0.0

@@ -40,6 +40,7 @@ pub(super) fn all() -> Vec<&'static Kernels> {
 /// # Safety
 /// AVX-512 F and VNNI; `rows` point to `depth` codes each, `panel` to `depth × PANEL`.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+#[allow(clippy::needless_range_loop)] // as the registers are numbered
 unsafe fn tile_avx512(
     rows: [*const i8; TILE_ROWS],
     panel: *const u8,

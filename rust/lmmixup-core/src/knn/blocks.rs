@@ -1,0 +1,181 @@
+//! A whole pool's neighbours by cells: all pairs inside coarse cells that overlap.
+//!
+//! Candidates come from integer products; the k that remain of each row are computed in single
+//! precision. The same pair has the same approximate similarity in every cell, so which
+//! candidates remain does not depend on the order of the cells, and not on the threads.
+
+use std::sync::{Mutex, PoisonError};
+
+use rayon::prelude::*;
+
+use super::Neighbours;
+use super::cells::Cells;
+use super::codes::{Codes, Panels};
+use super::exact;
+use super::pairs::{BLOCK, Block, Pairs};
+use super::topk::Entry;
+use super::vectors::Vectors;
+use crate::{Progress, Result};
+
+/// How the cells are cut.
+#[derive(Debug, Clone, Copy)]
+pub struct BlocksOptions {
+    /// Mean number of rows in a cell, overlap included.
+    pub cell_size: usize,
+    /// Cells of a row.
+    pub overlap: usize,
+    /// Seed of the cells.
+    pub seed: u64,
+}
+
+impl Default for BlocksOptions {
+    fn default() -> Self {
+        Self { cell_size: 8192, overlap: 4, seed: 0 }
+    }
+}
+
+/// The nearest others of each row of `pool` that share a cell with it, on the current rayon pool.
+pub(super) fn of_pool(
+    pool: &Vectors<'_>,
+    k: usize,
+    options: BlocksOptions,
+    progress: &Progress,
+) -> Result<Neighbours> {
+    let num_cells = (pool.len() * options.overlap).div_ceil(options.cell_size);
+    if k == 0 || num_cells <= options.overlap {
+        return exact::of_pool(pool, k, progress);
+    }
+    let best = Best::new(pool.len(), k.min(pool.len() - 1));
+    {
+        let codes = Codes::new(pool);
+        let cells = Cells::new(pool, &codes, num_cells, options.overlap, options.seed, progress)?;
+        let mut order: Vec<usize> = (0..cells.len()).collect();
+        // Largest first: threads end together.
+        order.sort_by_key(|&cell| std::cmp::Reverse(cells.members(cell).len()));
+        let work = |cell: usize| cells.members(cell).len().div_ceil(BLOCK).pow(2) as u64;
+        progress.start("neighbours", order.iter().map(|&cell| work(cell)).sum());
+        order
+            .into_par_iter()
+            .with_max_len(1)
+            .try_for_each(|cell| search_cell(cells.members(cell), &codes, &best, progress))?;
+    }
+    let mut found = best.decide(pool, k, progress)?;
+    fill_short_rows(pool, &mut found, progress)?;
+    Ok(found)
+}
+
+/// All pairs of a cell's members, merged into what is known of them.
+fn search_cell(members: &[u32], codes: &Codes, best: &Best, progress: &Progress) -> Result<()> {
+    let codes = codes.gather(members);
+    let panels = Panels::new(&codes);
+    let slack = vec![0.0; members.len()];
+    let pairs = Pairs { codes: &codes, panels: &panels, slack: &slack, exact: |_, _| 0.0 };
+    let mut blocks: Vec<Block> = (0..members.len())
+        .step_by(BLOCK)
+        .map(|first| Block::new(first, BLOCK.min(members.len() - first), best.k, &codes))
+        .collect();
+    best.raise_floors(members, &mut blocks);
+    for low in 0..blocks.len() {
+        let (block, others) = blocks[low..]
+            .split_first_mut()
+            .map_or((None, [].as_mut_slice()), |(b, o)| (Some(b), o));
+        let Some(block) = block else { break };
+        for panel in block.panels() {
+            pairs.one_side(block, panel, true);
+        }
+        progress.advance(1)?;
+        for other in others {
+            pairs.both_sides(block, other);
+            progress.advance(2)?;
+        }
+    }
+    best.merge(members, &blocks);
+    Ok(())
+}
+
+/// The best k of every row over all cells so far, sorted; [`NONE`] where there are fewer.
+struct Best {
+    k: usize,
+    num_rows: usize,
+    parts: Vec<Mutex<Vec<Entry>>>,
+}
+
+const NONE: Entry = Entry::LEAST;
+
+impl Best {
+    fn new(num_rows: usize, k: usize) -> Self {
+        let part = |first| Mutex::new(vec![NONE; BLOCK.min(num_rows - first) * k]);
+        Self { k, num_rows, parts: (0..num_rows).step_by(BLOCK).map(part).collect() }
+    }
+
+    /// Calls `work(at, best)` for each member, a lock for each run of neighbouring rows.
+    fn for_members(&self, members: &[u32], mut work: impl FnMut(usize, &mut [Entry])) {
+        let mut at = 0;
+        for run in members.chunk_by(|a, b| *a as usize / BLOCK == *b as usize / BLOCK) {
+            let part = &self.parts[run[0] as usize / BLOCK];
+            let mut part = part.lock().unwrap_or_else(PoisonError::into_inner);
+            for &row in run {
+                work(at, &mut part[row as usize % BLOCK * self.k..][..self.k]);
+                at += 1;
+            }
+        }
+    }
+
+    /// What is below the k-th best of another cell needs not be heard of.
+    fn raise_floors(&self, members: &[u32], blocks: &mut [Block]) {
+        self.for_members(members, |at, best| {
+            if let Some(&last) = best.last().filter(|&&last| last != NONE) {
+                blocks[at / BLOCK].nearest.raise(at % BLOCK, last.similarity());
+            }
+        });
+    }
+
+    fn merge(&self, members: &[u32], blocks: &[Block]) {
+        let mut all = Vec::new();
+        self.for_members(members, |at, best| {
+            let found = blocks[at / BLOCK].nearest.row(at % BLOCK);
+            if found.is_empty() {
+                return;
+            }
+            all.clear();
+            all.extend(best.iter().copied().filter(|&entry| entry != NONE));
+            all.extend(found.iter().map(|entry| entry.renamed(members[entry.index() as usize])));
+            all.sort_unstable_by(|a, b| b.cmp(a));
+            all.dedup();
+            best.iter_mut().zip(&all).for_each(|(best, entry)| *best = *entry);
+        });
+    }
+
+    /// Computes the similarities of what remained in single precision.
+    fn decide(self, pool: &Vectors<'_>, k: usize, progress: &Progress) -> Result<Neighbours> {
+        let mut found = Neighbours::none(self.num_rows, k);
+        progress.start("similarities", self.num_rows as u64);
+        let parts = self.parts.into_par_iter();
+        found.par_blocks(BLOCK).zip(parts).enumerate().try_for_each(|(at, (mut out, part))| {
+            let part = part.into_inner().unwrap_or_else(PoisonError::into_inner);
+            for (row, best) in part.chunks_exact(self.k).enumerate() {
+                let candidates = best.iter().copied().filter(|&entry| entry != NONE);
+                let exact = |other| pool.cosine(at * BLOCK + row, pool, other);
+                out.write(row, &exact::decide(candidates, self.k, exact));
+            }
+            progress.advance(out.len() as u64)
+        })?;
+        Ok(found)
+    }
+}
+
+/// Rows whose cells had too few others, and zero rows, are searched for in the whole pool.
+fn fill_short_rows(pool: &Vectors<'_>, found: &mut Neighbours, progress: &Progress) -> Result<()> {
+    let k = found.k;
+    let wanted = k.min(pool.len() - 1);
+    let short: Vec<u32> = (0..pool.len() as u32)
+        .filter(|&row| found.indices[row as usize * k + wanted - 1] < 0)
+        .collect();
+    let whole = exact::of_rows(pool, &short, k, progress)?;
+    for (at, &row) in short.iter().enumerate() {
+        let (from, to) = (at * k, row as usize * k);
+        found.indices[to..to + k].copy_from_slice(&whole.indices[from..from + k]);
+        found.similarities[to..to + k].copy_from_slice(&whole.similarities[from..from + k]);
+    }
+    Ok(())
+}

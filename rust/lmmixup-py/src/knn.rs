@@ -1,0 +1,87 @@
+//! `ops.knn`: nearest neighbours by cosine.
+
+use lmmixup_core::knn::{self, BlocksOptions, Neighbours};
+use numpy::ndarray::Array2;
+use numpy::{IntoPyArray, PyArray2, PyReadonlyArray2, PyUntypedArrayMethods};
+use pyo3::prelude::*;
+
+use crate::runtime::detach;
+
+type Found<'py> = (Bound<'py, PyArray2<i32>>, Bound<'py, PyArray2<f32>>);
+
+/// Exact neighbours; without queries those of the pool among itself.
+#[pyfunction]
+#[pyo3(signature = (vectors, queries, k, *, num_threads=0, on_progress=None))]
+pub fn knn_exact<'py>(
+    py: Python<'py>,
+    vectors: PyReadonlyArray2<'py, f32>,
+    queries: Option<PyReadonlyArray2<'py, f32>>,
+    k: usize,
+    num_threads: usize,
+    on_progress: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Found<'py>> {
+    let (pool, dim) = (vectors.as_slice()?, vectors.shape()[1]);
+    let asked = queries.as_ref().map(PyReadonlyArray2::as_slice).transpose()?;
+    let num = queries.as_ref().unwrap_or(&vectors).shape()[0];
+    let found =
+        detach(py, on_progress, |progress| knn::exact(pool, asked, dim, k, num_threads, progress))?;
+    wrap(py, num, found)
+}
+
+/// Approximate neighbours of a pool among itself, by coarse cells.
+#[pyfunction]
+#[pyo3(signature = (vectors, k, *, cell_size, overlap, seed, num_threads=0, on_progress=None))]
+#[expect(clippy::too_many_arguments, reason = "keyword arguments of one seam")]
+pub fn knn_blocks<'py>(
+    py: Python<'py>,
+    vectors: PyReadonlyArray2<'py, f32>,
+    k: usize,
+    cell_size: usize,
+    overlap: usize,
+    seed: u64,
+    num_threads: usize,
+    on_progress: Option<&Bound<'py, PyAny>>,
+) -> PyResult<Found<'py>> {
+    let (pool, dim) = (vectors.as_slice()?, vectors.shape()[1]);
+    let options = BlocksOptions { cell_size, overlap, seed };
+    let found = detach(py, on_progress, |progress| {
+        knn::blocks(pool, dim, k, options, num_threads, progress)
+    })?;
+    wrap(py, vectors.shape()[0], found)
+}
+
+/// Share of true neighbours among those found, over a sample, and the size of the sample.
+#[pyfunction]
+#[pyo3(signature = (vectors, similarities, *, sample, seed, num_threads=0, on_progress=None))]
+#[expect(clippy::too_many_arguments, reason = "keyword arguments of one seam")]
+pub fn knn_recall<'py>(
+    py: Python<'py>,
+    vectors: PyReadonlyArray2<'py, f32>,
+    similarities: PyReadonlyArray2<'py, f32>,
+    sample: usize,
+    seed: u64,
+    num_threads: usize,
+    on_progress: Option<&Bound<'py, PyAny>>,
+) -> PyResult<(f64, usize)> {
+    let (pool, dim) = (vectors.as_slice()?, vectors.shape()[1]);
+    let (near, k) = (similarities.as_slice()?, similarities.shape()[1]);
+    detach(py, on_progress, |progress| {
+        knn::recall(pool, dim, near, k, sample, seed, num_threads, progress)
+    })
+}
+
+/// The instruction set that neighbour search uses here.
+#[pyfunction]
+pub fn knn_instruction_set() -> &'static str {
+    knn::instruction_set()
+}
+
+fn wrap(py: Python<'_>, num: usize, found: Neighbours) -> PyResult<Found<'_>> {
+    let shape = (num, found.k);
+    let to_error = |error: numpy::ndarray::ShapeError| {
+        pyo3::exceptions::PyRuntimeError::new_err(error.to_string())
+    };
+    let indices = Array2::from_shape_vec(shape, found.indices).map_err(to_error)?;
+    let similarities = Array2::from_shape_vec(shape, found.similarities).map_err(to_error)?;
+    Ok((indices.into_pyarray(py), similarities.into_pyarray(py)))
+}
