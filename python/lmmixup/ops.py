@@ -191,6 +191,7 @@ def near_families(
         [1, -1, -1]
     """
     pool = _read_texts(batches, shingle, shingle_size, normalize, num_threads)
+    pool.seal()
     families, _ = _rust.near_families(
         pool, threshold, (rule or KeepRule()).resolve(), earlier, num_threads, on_progress
     )
@@ -252,6 +253,7 @@ def minhash_families(
         [False, True]
     """
     pool = _read_texts(batches, shingle, shingle_size, normalize, num_threads)
+    pool.seal()
     options = {
         "num_perm": num_perm,
         "bands_and_rows": bands_and_rows,

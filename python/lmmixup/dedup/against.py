@@ -86,9 +86,7 @@ def remove_matches(run: StageRun, pool: Pool, config: DedupConfig, *, num_thread
     )
 
 
-def _ids_kept(
-    batches: Iterable[pa.RecordBatch], ids: list[pa.Array]
-) -> Iterator[pa.RecordBatch]:
+def _ids_kept(batches: Iterable[pa.RecordBatch], ids: list[pa.Array]) -> Iterator[pa.RecordBatch]:
     for batch in batches:
         ids.append(batch.column("id"))
         yield batch

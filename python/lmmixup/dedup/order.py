@@ -48,7 +48,9 @@ class Order:
             if self._config.rating is not None:
                 rating = pc.cast(batch.column(self._config.rating), pa.float64())
                 rating = pc.fill_null(rating, float("-inf")).to_numpy(zero_copy_only=False)
-                self._ratings.append(np.nan_to_num(rating, nan=-np.inf, posinf=np.inf, neginf=-np.inf))
+                self._ratings.append(
+                    np.nan_to_num(rating, nan=-np.inf, posinf=np.inf, neginf=-np.inf)
+                )
             if self._config.prefer_source:
                 place = pc.index_in(batch.column("source"), pa.array(self._config.prefer_source))
                 last = len(self._config.prefer_source)

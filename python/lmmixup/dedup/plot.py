@@ -24,8 +24,12 @@ def plot_sizes(sizes: npt.NDArray[np.int64], path: Path) -> None:
     figure = Figure(figsize=(7, 4), layout="constrained")
     axes = figure.subplots()
     largest = int(sizes.max(initial=1))
-    edges = np.unique(np.geomspace(1, largest + 1, 24).round()) if largest > 24 else np.arange(1, largest + 2)
-    axes.hist(sizes, bins=edges - 0.5, weights=sizes, color="#3b6ea5")
+    edges = (
+        np.unique(np.geomspace(1, largest + 1, 24).round())
+        if largest > 24
+        else np.arange(1, largest + 2)
+    )
+    axes.hist(sizes, bins=[float(edge) - 0.5 for edge in edges], weights=sizes, color="#3b6ea5")
     axes.set_yscale("symlog", linthresh=1)
     if largest > 24:
         axes.set_xscale("log")

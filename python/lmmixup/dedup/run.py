@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from lmmixup.dedup.against import remove_matches
 from lmmixup.dedup.config import DedupConfig
@@ -179,7 +178,10 @@ def _figures(found: Families, sizes: npt.NDArray[np.int64]) -> dict[str, Any]:
         "largest_family": int(sizes.max(initial=0)),
         "share_dropped": round(len(dropped) / max(num_records, 1), 6),
         "lowest_similarity": round(float(dropped.min()), 6) if len(dropped) else None,
-        "sizes": {int(size): int(count) for size, count in zip(*np.unique(sizes, return_counts=True), strict=True)},
+        "sizes": {
+            int(size): int(count)
+            for size, count in zip(*np.unique(sizes, return_counts=True), strict=True)
+        },
     }
 
 

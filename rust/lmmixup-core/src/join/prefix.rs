@@ -96,11 +96,12 @@ struct Task {
 
 impl Task {
     fn add(&mut self, ranked: &Ranked<'_>, record: usize, rank: u32, sketch: &FrequencySketch) {
-        self.shingler.load(ranked.pool.units(record));
-        let items = self.shingler.items();
-        if items.is_empty() {
+        let size = ranked.profile.size[record] as usize;
+        if size == 0 {
             return;
         }
+        self.shingler.list(ranked.pool.units(record), size);
+        let items = self.shingler.items();
         let (with_larger, with_smaller) = prefix_lengths(items.len(), ranked.threshold);
         self.keys.clear();
         // Frequency first, then 56 bits of the hash. Shingles with equal keys count as one

@@ -56,7 +56,23 @@ impl Shingler {
         self.marks.clear();
     }
 
-    /// The distinct shingles of the loaded record, by first appearance.
+    /// Makes [`Shingler::items`] of a record whose number of distinct shingles is known, for
+    /// less than [`Shingler::load`] where none occurs twice. No record is loaded afterwards.
+    pub fn list(&mut self, units: &[u16], size: usize) {
+        self.values.clear();
+        self.values.extend(decode(units).map(token_value));
+        if self.values.len().saturating_sub(self.num_tokens - 1).max(1) != size {
+            return self.load(units);
+        }
+        self.items.clear();
+        let items = &mut self.items;
+        for_each_shingle(&self.values, self.num_tokens, self.leaving, |shingle| {
+            items.push(shingle);
+            true
+        });
+    }
+
+    /// The distinct shingles of the record that was loaded or listed, by first appearance.
     pub fn items(&self) -> &[u64] {
         &self.items
     }
@@ -204,6 +220,10 @@ mod tests {
             shingler.load(&units(&a));
             let (set_a, set_b) = (truth(&a, n), truth(&b, n));
             prop_assert_eq!(shingler.items().len(), set_a.len());
+            let items = shingler.items().to_vec();
+            shingler.list(&units(&a), set_a.len());
+            prop_assert_eq!(shingler.items(), items);
+            shingler.load(&units(&a));
             let common = set_a.intersection(&set_b).count();
             prop_assert_eq!(shingler.overlap(&units(&b), 0), Some(common));
             prop_assert_eq!(shingler.overlap(&units(&b), common), Some(common));

@@ -35,35 +35,52 @@ impl Tokenizer {
     pub fn tokenize(&mut self, texts: [&str; 2], out: &mut Vec<u64>) {
         let start = out.len();
         for text in texts {
-            if self.options.unit != ShingleUnit::Char && text.is_ascii() {
-                self.ascii_words(text, out);
-            } else if self.options.normalization == Normalization::Nfkc
+            if self.options.normalization == Normalization::Nfkc
                 && is_nfkc_quick(text.chars()) != IsNormalized::Yes
             {
-                self.unicode(&text.nfkc().collect::<String>(), start, out);
+                self.text(&text.nfkc().collect::<String>(), start, out);
             } else {
-                self.unicode(text, start, out);
+                self.text(text, start, out);
             }
         }
     }
 
-    fn ascii_words(&mut self, text: &str, out: &mut Vec<u64>) {
-        self.lowered.clear();
-        self.lowered.extend_from_slice(text.as_bytes());
+    /// Cuts at ASCII white space; what holds other characters then goes the slow way.
+    fn text(&mut self, text: &str, start: usize, out: &mut Vec<u64>) {
+        if self.options.unit == ShingleUnit::Char {
+            return self.unicode(text, start, out);
+        }
+        let mut lowered = std::mem::take(&mut self.lowered);
+        lowered.clear();
+        lowered.extend_from_slice(text.as_bytes());
         if self.options.normalization != Normalization::Raw {
-            self.lowered.make_ascii_lowercase();
+            lowered.make_ascii_lowercase();
         }
-        for word in self.lowered.split(|&byte| ENDS_WORD[usize::from(byte)]) {
-            if !word.is_empty() {
-                out.push(xxh3_64(word));
+        // An end for the last word, and room to load eight bytes from anywhere.
+        lowered.extend_from_slice(b"         ");
+        let (mut begin, mut seen) = (0, 0);
+        for at in 0..=text.len() {
+            let byte = lowered[at];
+            if !ENDS_WORD[usize::from(byte)] {
+                seen |= byte;
+                continue;
             }
+            if begin < at {
+                if seen < 0x80 {
+                    out.push(hash_within(&lowered, begin, at - begin));
+                } else {
+                    self.unicode(&text[begin..at], start, out);
+                }
+            }
+            (begin, seen) = (at + 1, 0);
         }
+        self.lowered = lowered;
     }
 
-    fn unicode(&mut self, text: &str, start: usize, out: &mut Vec<u64>) {
+    fn unicode(&self, text: &str, start: usize, out: &mut Vec<u64>) {
         for word in text.split(is_white_space).filter(|word| !word.is_empty()) {
             if self.options.unit == ShingleUnit::Char && out.len() > start {
-                out.push(xxh3_64(SPACE));
+                out.push(hash_token(SPACE));
             }
             // White space ends every context that Unicode lower-casing looks at, so word by
             // word gives the same as the whole text at once.
@@ -79,11 +96,41 @@ impl Tokenizer {
 
     fn word(&self, word: &str, out: &mut Vec<u64>) {
         match self.options.unit {
-            ShingleUnit::Word => out.push(xxh3_64(word.as_bytes())),
+            ShingleUnit::Word => out.push(hash_token(word.as_bytes())),
             ShingleUnit::Char => split_chars(word, |_| true, out),
             ShingleUnit::Auto => split_chars(word, is_unspaced, out),
         }
     }
+}
+
+/// Hash of a token: up to eight bytes are mixed as one number, without collisions among them;
+/// longer ones by XXH3.
+fn hash_token(token: &[u8]) -> u64 {
+    if token.len() > 8 {
+        return xxh3_64(token);
+    }
+    let mut bytes = [0; 8];
+    bytes[..token.len()].copy_from_slice(token);
+    mix(u64::from_le_bytes(bytes), token.len())
+}
+
+/// The same for a token inside of bytes that go on for eight more.
+#[inline]
+fn hash_within(bytes: &[u8], begin: usize, length: usize) -> u64 {
+    match bytes[begin..].first_chunk::<8>() {
+        Some(&eight) if length <= 8 => {
+            mix(u64::from_le_bytes(eight) & u64::MAX >> (64 - 8 * length), length)
+        }
+        _ => hash_token(&bytes[begin..begin + length]),
+    }
+}
+
+#[inline]
+fn mix(packed: u64, length: usize) -> u64 {
+    let mut hash = packed ^ (length as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    hash = (hash ^ (hash >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
+    hash = (hash ^ (hash >> 32)).wrapping_mul(0xd6e8_feb8_6659_fd93);
+    hash ^ (hash >> 32)
 }
 
 /// Pushes every character that is `alone` as a token, and each run of the others as one.
@@ -92,14 +139,14 @@ fn split_chars(word: &str, alone: impl Fn(char) -> bool, out: &mut Vec<u64>) {
     for (at, char) in word.char_indices() {
         if alone(char) {
             if run < at {
-                out.push(xxh3_64(&word.as_bytes()[run..at]));
+                out.push(hash_token(&word.as_bytes()[run..at]));
             }
             run = at + char.len_utf8();
-            out.push(xxh3_64(&word.as_bytes()[at..run]));
+            out.push(hash_token(&word.as_bytes()[at..run]));
         }
     }
     if run < word.len() {
-        out.push(xxh3_64(&word.as_bytes()[run..]));
+        out.push(hash_token(&word.as_bytes()[run..]));
     }
 }
 
@@ -141,7 +188,7 @@ mod tests {
     }
 
     fn hashes(words: &[&str]) -> Vec<u64> {
-        words.iter().map(|word| xxh3_64(word.as_bytes())).collect()
+        words.iter().map(|word| hash_token(word.as_bytes())).collect()
     }
 
     #[test]
