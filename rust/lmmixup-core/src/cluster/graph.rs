@@ -72,16 +72,9 @@ fn run(
     let mut partition = Partition::new(vectors, options.limits);
     let usable = partition.bar_too_long();
     let mut plan = make_plan(usable, options)?;
-    let t = std::time::Instant::now();
     fill_all(&mut partition, &mut plan, near, options.seed, progress)?;
-    if std::env::var("CLDBG").is_ok() {
-        eprintln!("fill {:?}", t.elapsed());
-    }
     partition.refresh_all(progress)?;
     settle(&mut partition, near, progress)?;
-    if std::env::var("CLDBG").is_ok() {
-        eprintln!("refresh {:?} obj {}", t.elapsed(), partition.objective());
-    }
     let sizes = match options.sizes {
         SizeRule::Mean(_) => Sizes::Free,
         SizeRule::Given(_) => Sizes::Kept,
@@ -89,9 +82,6 @@ fn run(
     let effort = Effort { max_rounds: options.max_rounds, tolerance: 1e-6 };
     improve(&mut partition, near, sizes, effort, progress)?;
     settle(&mut partition, near, progress)?;
-    if std::env::var("CLDBG").is_ok() {
-        eprintln!("local {:?} obj {}", t.elapsed(), partition.objective());
-    }
     let fates = partition.fates();
     Ok(Clusters::numbered(partition.labels, fates))
 }
@@ -105,8 +95,7 @@ fn make_plan(usable: usize, options: &Options<'_>) -> Result<Plan> {
             Ok(Plan::Bounds { bounds, records, clusters: bounds.num_clusters(records, mean) })
         }
         SizeRule::Given(sizes) => {
-            bounds
-                .check_given(sizes, if options.limits.restrict() { usize::MAX } else { usable })?;
+            bounds.check_given(sizes, if options.limits.restrict() { usize::MAX } else { usable })?;
             let mut counts = vec![0; bounds.max() + 1];
             sizes.iter().for_each(|size| counts[*size as usize] += 1);
             Ok(Plan::Sizes(counts))
@@ -132,9 +121,6 @@ fn fill_all(
             everyone.iter().copied().filter(|r| partition.labels[*r as usize] == FREE).collect();
         if free.is_empty() || plan.size(1).is_none() {
             return Ok(());
-        }
-        if std::env::var("CLDBG").is_ok() {
-            eprintln!("leftovers {}", free.len());
         }
         progress.start("fill leftovers", free.len() as u64);
         let k = if free.len() <= FEW { free.len() - 1 } else { LEFTOVER_NEIGHBOURS };
@@ -165,3 +151,4 @@ fn by_density(near: Neighbours<'_>, max: usize, seed: u64) -> Vec<u32> {
     order.par_sort_by(|a, b| density[*b as usize].total_cmp(&density[*a as usize]));
     order
 }
+
