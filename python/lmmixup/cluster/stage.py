@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 
 from lmmixup.cluster.charts import draw_charts
 from lmmixup.cluster.vectors import Clusters, Fate, cluster_vectors
-from lmmixup.errors import ArgumentError, DataError
+from lmmixup.embed import embed_pool
+from lmmixup.errors import DataError
 from lmmixup.progress import SILENT, Reporter
 from lmmixup.stage import StageResult, StageRun
 
@@ -45,7 +46,6 @@ def run(
     config: ClusterConfig,
     *,
     output: str | Path,
-    vectors: NDArray[np.float32] | None = None,
     overwrite: bool = False,
     num_threads: int = 0,
     reporter: Reporter = SILENT,
@@ -56,8 +56,6 @@ def run(
         pool: Where the records come from.
         config: Method, sizes and limits.
         output: Folder to make.
-        vectors: (N, D) float32 in the pool's order, where the caller has them; embedded here
-            otherwise.
         overwrite: Replace an output that exists.
         num_threads: 0 takes all cores.
         reporter: Where progress goes.
@@ -83,12 +81,12 @@ def run(
     )
     with stage_run as open_run:
         records = pa.Table.from_batches(pool.batches(), pool.schema)
-        if vectors is None:
-            vectors = _embed(pool, config, num_threads, reporter)
-        if len(vectors) != records.num_rows:
-            raise DataError(f"expected {records.num_rows} vectors, got {len(vectors)}")
+        embedded = embed_pool(
+            pool, config.embed_config(), num_threads=num_threads, reporter=reporter
+        )
+        open_run.figures["embedding"] = embedded.identity
         clusters = cluster_vectors(
-            vectors,
+            embedded.vectors_ND,
             config,
             tokens=None if config.max_tokens is None else count_tokens(records, config),
             num_threads=num_threads,
@@ -140,12 +138,6 @@ def count_tokens(records: pa.Table, config: ClusterConfig) -> NDArray[np.uint32]
 
 def _array(column: pa.ChunkedArray) -> NDArray[Any]:
     return np.asarray(column.to_numpy())
-
-
-def _embed(
-    pool: Pool, config: ClusterConfig, num_threads: int, reporter: Reporter
-) -> NDArray[np.float32]:
-    raise ArgumentError("vectors are needed, got none")
 
 
 def _write(run: StageRun, records: pa.Table, clusters: Clusters, config: ClusterConfig) -> None:

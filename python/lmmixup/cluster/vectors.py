@@ -85,7 +85,7 @@ def cluster_vectors(
         vectors_ND: (N, D) float32, C-contiguous, rows of length 1 (or 0).
         config: Method, sizes and limits.
         tokens: (N,) uint32, tokens of each record; needed for `max_tokens`.
-        neighbours: Indices (N, K) int32 and cosines (N, K) float32 as `ops.knn` gives them;
+        neighbours: Indices (N, K) int32 and cosines (N, K) float32 as `ops.cluster_neighbours` gives them;
             found here where missing.
         num_threads: 0 takes all cores.
         reporter: Where progress goes.
@@ -137,7 +137,7 @@ def _neighbours(
     vectors_ND: NDArray[np.float32], config: ClusterConfig, num_threads: int, reporter: Reporter
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
     k = min(config.neighbours, max(len(vectors_ND) - 1, 0))
-    return ops.knn(vectors_ND, k=k, num_threads=num_threads, on_progress=reporter)
+    return ops.cluster_neighbours(vectors_ND, k, num_threads=num_threads, on_progress=reporter)
 
 
 def _graph(

@@ -95,7 +95,8 @@ fn make_plan(usable: usize, options: &Options<'_>) -> Result<Plan> {
             Ok(Plan::Bounds { bounds, records, clusters: bounds.num_clusters(records, mean) })
         }
         SizeRule::Given(sizes) => {
-            bounds.check_given(sizes, if options.limits.restrict() { usize::MAX } else { usable })?;
+            bounds
+                .check_given(sizes, if options.limits.restrict() { usize::MAX } else { usable })?;
             let mut counts = vec![0; bounds.max() + 1];
             sizes.iter().for_each(|size| counts[*size as usize] += 1);
             Ok(Plan::Sizes(counts))
@@ -151,4 +152,3 @@ fn by_density(near: Neighbours<'_>, max: usize, seed: u64) -> Vec<u32> {
     order.par_sort_by(|a, b| density[*b as usize].total_cmp(&density[*a as usize]));
     order
 }
-

@@ -72,9 +72,8 @@ pub fn improve(
         table.update(partition, near, &changed, round, progress)?;
         let search = Search { partition, table: &table, sizes, changed: &changed, floors: &floors };
         let mut proposals = search.propose(&mut rested, round, progress)?;
-        proposals.par_sort_unstable_by(|a, b| {
-            b.gain.total_cmp(&a.gain).then(a.record.cmp(&b.record))
-        });
+        proposals
+            .par_sort_unstable_by(|a, b| b.gain.total_cmp(&a.gain).then(a.record.cmp(&b.record)));
         let mut touched = Vec::new();
         let mut gained = 0.0;
         for proposal in &proposals {
@@ -98,7 +97,8 @@ fn apply(
     round: u32,
     touched: &mut Vec<u32>,
 ) -> bool {
-    let (from, to) = (partition.labels[proposal.record as usize] as usize, proposal.target as usize);
+    let (from, to) =
+        (partition.labels[proposal.record as usize] as usize, proposal.target as usize);
     if changed[from] == round || changed[to] == round {
         return false;
     }
