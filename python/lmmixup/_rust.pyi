@@ -172,3 +172,67 @@ def knn_recall(
     on_progress: Callable[[str, int, int], None] | None = None,
 ) -> tuple[float, int]: ...
 def knn_instruction_set() -> str: ...
+# cluster
+def most_partitionable(num_records: int, bounds: tuple[int, int]) -> int: ...
+def draw_sizes(
+    num_records: int, bounds: tuple[int, int], mean: float, std: float, seed: int
+) -> NDArray[np.uint32]: ...
+def cluster_graph(
+    vectors: NDArray[np.float32],
+    indices: NDArray[np.int32],
+    similarities: NDArray[np.float32],
+    *,
+    bounds: tuple[int, int],
+    mean: float,
+    sizes: NDArray[np.uint32] | None = None,
+    min_similarity: float | None = None,
+    tokens: NDArray[np.uint32] | None = None,
+    max_tokens: int | None = None,
+    allow_leftover: bool = False,
+    seed: int = 0,
+    max_rounds: int = 100,
+    num_threads: int = 0,
+    on_progress: Callable[[str, int, int], None] | None = None,
+) -> tuple[NDArray[np.int32], NDArray[np.uint8]]: ...
+def cluster_paper(
+    vectors: NDArray[np.float32],
+    *,
+    bounds: tuple[int, int],
+    sizes: NDArray[np.uint32],
+    tokens: NDArray[np.uint32] | None = None,
+    max_tokens: int | None = None,
+    epochs: int = 3,
+    seed: int = 0,
+    num_threads: int = 0,
+    on_progress: Callable[[str, int, int], None] | None = None,
+) -> tuple[NDArray[np.int32], NDArray[np.uint8]]: ...
+def cluster_mergeit(
+    vectors: NDArray[np.float32],
+    reduced: NDArray[np.float32] | None = None,
+    *,
+    bounds: tuple[int, int],
+    similarity: float = 0.8,
+    keep: float = 1.0,
+    num_topics: int = 0,
+    tokens: NDArray[np.uint32] | None = None,
+    max_tokens: int | None = None,
+    seed: int = 0,
+    num_threads: int = 0,
+    on_progress: Callable[[str, int, int], None] | None = None,
+) -> tuple[NDArray[np.int32], NDArray[np.uint8]]: ...
+def cluster_quality(
+    vectors: NDArray[np.float32],
+    labels: NDArray[np.int32],
+    indices: NDArray[np.int32] | None = None,
+    similarities: NDArray[np.float32] | None = None,
+    *,
+    num_threads: int = 0,
+    on_progress: Callable[[str, int, int], None] | None = None,
+) -> dict[str, Any]: ...
+def cluster_neighbours(
+    vectors: NDArray[np.float32],
+    *,
+    k: int,
+    num_threads: int = 0,
+    on_progress: Callable[[str, int, int], None] | None = None,
+) -> tuple[NDArray[np.int32], NDArray[np.float32]]: ...

@@ -1,10 +1,14 @@
 //! Adapter of `lmmixup_core::cluster`.
 
 use lmmixup_core::cluster::fill::Neighbours;
-use lmmixup_core::cluster::{Bounds, Clusters, Limits, Random, Vectors, graph, paper};
+use lmmixup_core::cluster::{
+    Bounds, Clusters, Limits, Random, Vectors, graph, mergeit, nearest, paper, quality,
+};
+use lmmixup_core::threads::with_threads;
 use lmmixup_core::{Error, Result};
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::prelude::*;
+use pyo3::types::PyDict;
 
 use crate::error::to_python;
 use crate::runtime::detach;
@@ -127,4 +131,100 @@ pub fn cluster_paper<'py>(
         paper::cluster(Vectors::new(data, dim)?, &options, progress)
     })?;
     Ok(wrap(py, clusters))
+}
+
+/// `lmmixup.ops.cluster_mergeit`.
+#[pyfunction]
+#[pyo3(signature = (vectors, reduced=None, *, bounds, similarity=0.8, keep=1.0, num_topics=0,
+    tokens=None, max_tokens=None, seed=0, num_threads=0, on_progress=None))]
+#[expect(clippy::too_many_arguments, reason = "keyword arguments of Python, checked by `Options`")]
+pub fn cluster_mergeit<'py>(
+    py: Python<'py>,
+    vectors: PyReadonlyArray2<'py, f32>,
+    reduced: Option<PyReadonlyArray2<'py, f32>>,
+    bounds: (usize, usize),
+    similarity: f32,
+    keep: f64,
+    num_topics: usize,
+    tokens: Option<PyReadonlyArray1<'py, u32>>,
+    max_tokens: Option<u64>,
+    seed: u64,
+    num_threads: usize,
+    on_progress: Option<Bound<'py, PyAny>>,
+) -> PyResult<Labels<'py>> {
+    let dim = vectors.shape()[1];
+    let data = contiguous(py, &vectors, "vectors")?;
+    let reduced_dim = reduced.as_ref().map_or(1, |reduced| reduced.shape()[1]);
+    let reduced = reduced.as_ref().map(|r| contiguous(py, r, "reduced")).transpose()?;
+    let tokens = tokens.as_ref().map(|t| contiguous(py, t, "tokens")).transpose()?;
+    let clusters = detach(py, on_progress.as_ref(), |progress| {
+        let bounds = Bounds::new(bounds.0, bounds.1)?;
+        let limits = Limits { bounds, min_similarity: None, max_tokens: tokens.zip(max_tokens) };
+        let options = mergeit::Options { limits, similarity, keep, num_topics, seed, num_threads };
+        let reduced = reduced.map(|reduced| Vectors::new(reduced, reduced_dim)).transpose()?;
+        mergeit::cluster(Vectors::new(data, dim)?, reduced, &options, progress)
+    })?;
+    Ok(wrap(py, clusters))
+}
+
+/// `lmmixup.ops.cluster_quality`.
+#[pyfunction]
+#[pyo3(signature = (vectors, labels, indices=None, similarities=None, *, num_threads=0, on_progress=None))]
+pub fn cluster_quality<'py>(
+    py: Python<'py>,
+    vectors: PyReadonlyArray2<'py, f32>,
+    labels: PyReadonlyArray1<'py, i32>,
+    indices: Option<PyReadonlyArray2<'py, i32>>,
+    similarities: Option<PyReadonlyArray2<'py, f32>>,
+    num_threads: usize,
+    on_progress: Option<Bound<'py, PyAny>>,
+) -> PyResult<Bound<'py, PyDict>> {
+    let dim = vectors.shape()[1];
+    let k = indices.as_ref().map_or(0, |indices| indices.shape()[1]);
+    let data = contiguous(py, &vectors, "vectors")?;
+    let labels = contiguous(py, &labels, "labels")?;
+    let indices = indices.as_ref().map(|i| contiguous(py, i, "indices")).transpose()?;
+    let similarities =
+        similarities.as_ref().map(|s| contiguous(py, s, "similarities")).transpose()?;
+    let measured = detach(py, on_progress.as_ref(), |progress| {
+        let near = indices.zip(similarities).map(|(indices, similarities)| Neighbours {
+            indices,
+            similarities,
+            k,
+        });
+        quality::measure(Vectors::new(data, dim)?, labels, near, num_threads, progress)
+    })?;
+    let out = PyDict::new(py);
+    out.set_item("to_centroid", measured.to_centroid.into_pyarray(py))?;
+    out.set_item("to_mates", measured.to_mates.into_pyarray(py))?;
+    out.set_item("cluster_pair_cosine", measured.cluster_pair_cosine.into_pyarray(py))?;
+    out.set_item("sizes", measured.sizes.into_pyarray(py))?;
+    out.set_item("centroid_mean", measured.centroid_mean)?;
+    out.set_item("centroid_p10", measured.centroid_p10)?;
+    out.set_item("pair_mean", measured.pair_mean)?;
+    out.set_item("junk_share", measured.junk_share)?;
+    out.set_item("nearest_together", measured.nearest_together)?;
+    out.set_item("duplicates_together", measured.duplicates_together)?;
+    out.set_item("random_pair_mean", measured.random_pair_mean)?;
+    Ok(out)
+}
+
+/// `lmmixup.ops.cluster_neighbours`: indices and cosines, flat.
+#[pyfunction]
+#[pyo3(signature = (vectors, *, k, num_threads=0, on_progress=None))]
+pub fn cluster_neighbours<'py>(
+    py: Python<'py>,
+    vectors: PyReadonlyArray2<'py, f32>,
+    k: usize,
+    num_threads: usize,
+    on_progress: Option<Bound<'py, PyAny>>,
+) -> PyResult<(Bound<'py, PyArray1<i32>>, Bound<'py, PyArray1<f32>>)> {
+    let dim = vectors.shape()[1];
+    let data = contiguous(py, &vectors, "vectors")?;
+    let (indices, similarities) = detach(py, on_progress.as_ref(), |progress| {
+        let vectors = Vectors::new(data, dim)?;
+        progress.start("find neighbours", vectors.len() as u64);
+        with_threads(num_threads, || nearest::nearest(vectors, vectors, k, true, progress))
+    })?;
+    Ok((indices.into_pyarray(py), similarities.into_pyarray(py)))
 }

@@ -35,7 +35,10 @@ mod rust_module {
     use super::text::TextPool;
     use super::*;
     #[pymodule_export]
-    use crate::cluster::{cluster_graph, cluster_paper, draw_sizes, most_partitionable};
+    use crate::cluster::{
+        cluster_graph, cluster_mergeit, cluster_neighbours, cluster_paper, cluster_quality,
+        draw_sizes, most_partitionable,
+    };
 
     #[pymodule_export]
     use crate::embed::{Lexical, StaticModel};

@@ -72,16 +72,9 @@ fn run(
     let mut partition = Partition::new(vectors, options.limits);
     let usable = partition.bar_too_long();
     let mut plan = make_plan(usable, options)?;
-    let t = std::time::Instant::now();
     fill_all(&mut partition, &mut plan, near, options.seed, progress)?;
-    if std::env::var("CLDBG").is_ok() {
-        eprintln!("fill {:?}", t.elapsed());
-    }
     partition.refresh_all(progress)?;
     settle(&mut partition, near, progress)?;
-    if std::env::var("CLDBG").is_ok() {
-        eprintln!("refresh {:?} obj {}", t.elapsed(), partition.objective());
-    }
     let sizes = match options.sizes {
         SizeRule::Mean(_) => Sizes::Free,
         SizeRule::Given(_) => Sizes::Kept,
@@ -89,9 +82,6 @@ fn run(
     let effort = Effort { max_rounds: options.max_rounds, tolerance: 1e-6 };
     improve(&mut partition, near, sizes, effort, progress)?;
     settle(&mut partition, near, progress)?;
-    if std::env::var("CLDBG").is_ok() {
-        eprintln!("local {:?} obj {}", t.elapsed(), partition.objective());
-    }
     let fates = partition.fates();
     Ok(Clusters::numbered(partition.labels, fates))
 }
@@ -132,9 +122,6 @@ fn fill_all(
             everyone.iter().copied().filter(|r| partition.labels[*r as usize] == FREE).collect();
         if free.is_empty() || plan.size(1).is_none() {
             return Ok(());
-        }
-        if std::env::var("CLDBG").is_ok() {
-            eprintln!("leftovers {}", free.len());
         }
         progress.start("fill leftovers", free.len() as u64);
         let k = if free.len() <= FEW { free.len() - 1 } else { LEFTOVER_NEIGHBOURS };

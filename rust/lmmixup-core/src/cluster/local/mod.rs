@@ -69,14 +69,11 @@ pub fn improve(
     let mut total = 0;
     for round in 1..=effort.max_rounds as u32 {
         progress.start("improve clusters", partition.labels.len() as u64);
-        let t0 = std::time::Instant::now();
         table.update(partition, near, &changed, round, progress)?;
         let search = Search { partition, table: &table, sizes, changed: &changed, floors: &floors };
-        let t1 = t0.elapsed();
         let mut proposals = search.propose(&mut rested, round, progress)?;
         proposals
             .par_sort_unstable_by(|a, b| b.gain.total_cmp(&a.gain).then(a.record.cmp(&b.record)));
-        let t2 = t0.elapsed();
         let mut touched = Vec::new();
         let mut gained = 0.0;
         for proposal in &proposals {
@@ -84,18 +81,8 @@ pub fn improve(
                 gained += proposal.gain;
             }
         }
-        let t3 = t0.elapsed();
         partition.refresh(&touched, progress)?;
         total += touched.len() / 2;
-        if std::env::var("CLDBG").is_ok() {
-            eprintln!(
-                "round {round} proposals {} applied {} gained {gained:.3} obj {:.2} {t1:?} {t2:?} {t3:?} {:?}",
-                proposals.len(),
-                touched.len() / 2,
-                partition.objective(),
-                t0.elapsed()
-            );
-        }
         if touched.is_empty() || gained < effort.tolerance * partition.objective().abs() {
             break;
         }

@@ -45,8 +45,12 @@ impl Table {
     #[inline]
     pub fn product(&self, record: u32, cluster: u32) -> Option<f32> {
         let start = record as usize * self.width;
-        let place = self.clusters[start..start + self.width].iter().position(|c| *c == cluster)?;
-        Some(self.products[start + place])
+        let row = &self.clusters[start..start + self.width];
+        // most rows do not have it: look at eight at a time without a branch
+        let has_it = |eight: &[u32]| eight.iter().fold(false, |hit, c| hit | (*c == cluster));
+        let eight = row.chunks(8).position(has_it)?;
+        let place = row[eight * 8..].iter().position(|c| *c == cluster)?;
+        Some(self.products[start + eight * 8 + place])
     }
 
     /// Brings rows up to date with clusters that changed: `changed[c]` is the last round in which
