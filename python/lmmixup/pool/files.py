@@ -9,6 +9,7 @@ import shutil
 import stat
 import sys
 import tempfile
+import weakref
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal
@@ -45,15 +46,12 @@ class PoolFile:
 class Spool:
     """Temporary copies of pipes, so that a pool can be read more than once."""
 
-    def __init__(self) -> None:
-        self._copies: list[IO[bytes]] = []
-
     def copy(self, stream: IO[bytes]) -> Path:
         """Copies a stream to a temporary file that lives as long as the spool."""
         copy = tempfile.NamedTemporaryFile(prefix="lmmixup-pool-")  # noqa: SIM115
         shutil.copyfileobj(stream, copy, 1 << 20)
         copy.flush()
-        self._copies.append(copy)
+        weakref.finalize(self, copy.close)
         return Path(copy.name)
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import tempfile
+import weakref
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,29 +79,42 @@ class RejectLog:
     """
 
     def __init__(self) -> None:
-        self._file = tempfile.SpooledTemporaryFile(  # noqa: SIM115 lives as long as the log
-            max_size=_IN_MEMORY_BYTES, mode="w+", encoding="utf-8"
-        )
+        self._recent: list[bytes] = []
+        self._recent_bytes = 0
+        self._file: IO[bytes] | None = None
         self._num = 0
 
     def append(self, reject: Reject) -> None:
         """Adds a reject at the end."""
-        self._file.seek(0, 2)
-        self._file.write(json.dumps(vars(reject)) + "\n")
+        line = json.dumps(vars(reject)).encode() + b"\n"
+        self._recent.append(line)
+        self._recent_bytes += len(line)
         self._num += 1
+        if self._recent_bytes > _IN_MEMORY_BYTES:
+            self._spill()
+
+    def _spill(self) -> None:
+        if self._file is None:
+            self._file = tempfile.TemporaryFile(prefix="lmmixup-rejects-")  # noqa: SIM115
+            weakref.finalize(self, self._file.close)
+        self._file.seek(0, 2)
+        self._file.writelines(self._recent)
+        self._recent, self._recent_bytes = [], 0
 
     def __len__(self) -> int:
         return self._num
 
     def __iter__(self) -> Iterator[Reject]:
-        self._file.seek(0)
         position = 0
-        while True:
+        while self._file is not None:
+            # Another iterator or `append` may have moved the file's place meanwhile.
             self._file.seek(position)
             line = self._file.readline()
             if not line:
-                return
+                break
             position = self._file.tell()
+            yield Reject(**json.loads(line))
+        for line in self._recent:
             yield Reject(**json.loads(line))
 
     def __getitem__(self, index: int) -> Reject:

@@ -151,21 +151,21 @@ class ArrowSource:
         return _rust.pool_schema_columns(self._normal_schema())
 
     def look(self, num_threads: int, on_progress: Callable[..., Any] | None) -> list[Seen]:  # noqa: ARG002
-        """Columns of the schema; those that could stand for canonical ones are read for nulls."""
+        """Columns of the schema, read once to see which of them have nulls."""
         if self.layout is not None:
             return self._look_back(self.layout)
-        columns = []
-        for field in self._schema:
-            kind = normal_type(field.type)
-            nulls = field.name not in CANONICAL.names or self._has_nulls(field.name)
-            columns.append(Seen(field.name, None, kind, is_json_field(field), nulls, False))
-        return columns
+        nulls = self._with_nulls(self._schema.names)
+        return [
+            Seen(f.name, None, normal_type(f.type), is_json_field(f), f.name in nulls, False)
+            for f in self._schema
+        ]
 
     def _look_back(self, layout: Layout) -> list[Seen]:
         columns = []
+        with_nulls = self._with_nulls(layout.schema.names)
         for original in layout.originals:
             field = layout.schema.field(original.column)
-            nulls = self._has_nulls(original.column)
+            nulls = original.column in with_nulls
             columns.append(
                 Seen(
                     original.name,
@@ -180,11 +180,18 @@ class ArrowSource:
         known = {original.column for original in layout.originals} | set(CANONICAL.names)
         for field in layout.schema:
             if field.name not in known:
-                columns.append(Seen(field.name, None, field.type, is_json_field(field), True, False))
+                nulls = field.name in with_nulls
+                columns.append(
+                    Seen(field.name, None, field.type, is_json_field(field), nulls, False)
+                )
         return columns
 
-    def _has_nulls(self, name: str) -> bool:
-        return any(batch.column(0).null_count > 0 for batch in self._batches([name]))
+    def _with_nulls(self, names: list[str]) -> set[str]:
+        found: set[str] = set()
+        for batch in self._batches(names):
+            columns = zip(names, batch.columns, strict=True)
+            found.update(name for name, column in columns if column.null_count)
+        return found
 
     def _normal_schema(self) -> pa.Schema:
         return pa.schema([pa.field(f.name, normal_type(f.type)) for f in self._schema])

@@ -188,8 +188,7 @@ impl<'a> Scanner<'a> {
             self.space();
             match self.peek() {
                 Some(b'{') => {
-                    self.at += 1;
-                    open.push(b'}');
+                    self.open(&mut open, b'}')?;
                     self.space();
                     if self.peek() != Some(b'}') {
                         self.name()?;
@@ -197,8 +196,7 @@ impl<'a> Scanner<'a> {
                     }
                 }
                 Some(b'[') => {
-                    self.at += 1;
-                    open.push(b']');
+                    self.open(&mut open, b']')?;
                     self.space();
                     if self.peek() != Some(b']') {
                         continue;
@@ -208,13 +206,19 @@ impl<'a> Scanner<'a> {
                     self.scalar()?;
                 }
             }
-            if open.len() > MAX_DEPTH {
-                return Err(self.fault("at most 512 levels of nesting"));
-            }
             if self.close(&mut open)? {
                 return Ok(kind);
             }
         }
+    }
+
+    fn open(&mut self, open: &mut Vec<u8>, closing: u8) -> Result<(), Fault> {
+        if open.len() == MAX_DEPTH {
+            return Err(self.fault("at most 512 levels of nesting"));
+        }
+        self.at += 1;
+        open.push(closing);
+        Ok(())
     }
 
     /// After a value: closes brackets and stops where the next value is due. True at the end.
@@ -410,10 +414,23 @@ impl<'a> Scanner<'a> {
         let got = if rest.is_empty() {
             "the end of the text".to_owned()
         } else {
-            format!("`{}`", rest.chars().take(12).collect::<String>().escape_debug())
+            format!("`{}`", excerpt(rest))
         };
         Fault { at: self.at, expected, got }
     }
+}
+
+/// The first characters of a text, control characters written out.
+pub fn excerpt(text: &str) -> String {
+    let mut shown = String::new();
+    for char in text.chars().take(12) {
+        if char.is_control() {
+            shown.extend(char.escape_default());
+        } else {
+            shown.push(char);
+        }
+    }
+    shown
 }
 
 fn hex4(bytes: &[u8], at: usize) -> Option<u32> {
@@ -482,4 +499,72 @@ pub fn unescape(value: &Value<'_>) -> String {
     let mut text = String::with_capacity(value.text.len());
     unescape_into(value, &mut |piece| text.push_str(piece));
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn whole(text: &str) -> Result<Vec<(String, Kind, String)>, Fault> {
+        let mut members = Vec::new();
+        let mut scanner = Scanner::new(text);
+        scanner.object(|name, escaped, value| {
+            let name = unescape(&Value { kind: Kind::String, text: name, escaped });
+            let text = match value.kind {
+                Kind::String => unescape(&value),
+                _ => value.text.to_owned(),
+            };
+            members.push((name, value.kind, text));
+        })?;
+        scanner.end().map(|()| members)
+    }
+
+    fn quoted(text: &str) -> String {
+        serde_json::to_string(text).unwrap_or_default()
+    }
+
+    #[test]
+    fn kinds() {
+        let text = r#" {"a": null, "b":true,"c":-1,"d":1e2,"e":99999999999999999999,"f":[{}],"g":{"x":[]},"h":-0} "#;
+        let kinds: Vec<Kind> = whole(text).into_iter().flatten().map(|(_, kind, _)| kind).collect();
+        let float = Kind::Float;
+        assert_eq!(
+            kinds,
+            [Kind::Null, Kind::Bool, Kind::Int, float, Kind::Wide, Kind::Array, Kind::Object, float]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn strings_come_back(name in any::<String>(), text in any::<String>()) {
+            let record = format!("{{{}:{}}}", quoted(&name), quoted(&text));
+            prop_assert_eq!(whole(&record), Ok(vec![(name, Kind::String, text)]));
+        }
+
+        #[test]
+        fn every_character_escaped(text in any::<String>()) {
+            let units: String = text.encode_utf16().map(|unit| format!("\\u{unit:04x}")).collect();
+            let record = format!("{{\"a\":\"{units}\"}}");
+            prop_assert_eq!(whole(&record), Ok(vec![("a".to_owned(), Kind::String, text)]));
+        }
+
+        /// Judges as a parser that many use does, on texts that are nearly JSON.
+        #[test]
+        fn agrees_with_serde(text in "\\{(\"[ab\\\\nu0d]{0,6}\"|[\\[\\]{}:, ]|-?[0-9.eE+]{1,5}|null|true|fals|\n){0,14}\\}") {
+            let theirs = serde_json::from_str::<serde_json::Map<String, serde_json::Value>>(&text);
+            let ours = whole(&text);
+            // Numbers outside f64 are text to us and an error to serde_json.
+            if theirs.is_ok() || !text.contains(['e', 'E']) {
+                prop_assert_eq!(ours.is_ok(), theirs.is_ok(), "{:?} {:?}", ours, theirs);
+            }
+        }
+
+        #[test]
+        fn never_panics(text in any::<String>()) {
+            let _ = whole(&format!("{{{text}"));
+            let _ = Scanner::new(&text).value();
+        }
+    }
 }

@@ -183,7 +183,7 @@ fn look(head: &[u8], path: &Path) -> Result<Format> {
 
 fn excerpt(text: &[u8]) -> String {
     let start = String::from_utf8_lossy(&text[..text.len().min(24)]);
-    format!("`{}`", start.trim_start().escape_debug())
+    format!("`{}`", crate::pool::json::excerpt(start.trim_start()))
 }
 
 /// The lower-case file name without the endings of compressions.
