@@ -1,0 +1,53 @@
+"""The one seam where an operation meets its backend.
+
+Every function here takes and gives NumPy or Arrow arrays, checks what Rust cannot say well,
+and calls the compiled module. `lmmixup.reference` holds the plain truth of each.
+"""
+
+from collections.abc import Callable
+
+from lmmixup.ops.against import Matches, matches
+from lmmixup.ops.cluster import (
+    cluster_graph,
+    cluster_mergeit,
+    cluster_neighbours,
+    cluster_paper,
+    cluster_quality,
+    draw_sizes,
+    most_partitionable,
+)
+from lmmixup.ops.embed import embed_lexical, embed_static
+from lmmixup.ops.families import (
+    Families,
+    KeepRule,
+    exact_families,
+    minhash_families,
+    near_families,
+)
+from lmmixup.ops.knn import EXACT_UP_TO, Neighbours, knn
+
+OnProgress = Callable[[str, int, int], None]
+"""What a long operation calls some ten times a second with phase, done and total."""
+
+__all__ = [
+    "EXACT_UP_TO",
+    "Families",
+    "KeepRule",
+    "Matches",
+    "Neighbours",
+    "OnProgress",
+    "cluster_graph",
+    "cluster_mergeit",
+    "cluster_neighbours",
+    "cluster_paper",
+    "cluster_quality",
+    "draw_sizes",
+    "embed_lexical",
+    "embed_static",
+    "exact_families",
+    "knn",
+    "matches",
+    "minhash_families",
+    "most_partitionable",
+    "near_families",
+]

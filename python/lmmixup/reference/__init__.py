@@ -1,0 +1,16 @@
+"""Plain truth of every operation: slow, obvious, and what the tests compare with."""
+
+from lmmixup.reference.cluster import cluster_quality
+from lmmixup.reference.embed import embed_lexical, lexical_words
+from lmmixup.reference.families import families_of, jaccard, shingles
+from lmmixup.reference.knn import knn
+
+__all__ = [
+    "cluster_quality",
+    "embed_lexical",
+    "families_of",
+    "jaccard",
+    "knn",
+    "lexical_words",
+    "shingles",
+]
