@@ -1,3 +1,4 @@
+# ruff: noqa: E501, ISC004 messages are compared whole
 """Everything that can be wrong with a file has its sentence, and the rest is read."""
 
 from __future__ import annotations
@@ -185,7 +186,11 @@ WHOLE_FILES: dict[str, tuple[str, bytes, str]] = {
     "jsonl as arrow": ("p.arrow", GOOD, "expected an Arrow file, got b'{"),
     "jsonl as csv": ("p.csv", GOOD, "got JSON under the name of a CSV file"),
     "damaged parquet": ("p.parquet", b"PAR1" + b"x" * 40, "expected a Parquet file, got a damaged"),
-    "damaged arrow": ("p.arrow", b"ARROW1\0\0" + b"x" * 40, "expected an Arrow file, got a damaged"),
+    "damaged arrow": (
+        "p.arrow",
+        b"ARROW1\0\0" + b"x" * 40,
+        "expected an Arrow file, got a damaged",
+    ),
     "some text": ("p.txt", b"Dear all,\nhello", "got text that begins with `Dear all,"),
     "no schema": ("p.jsonl", b'{"a": 1, "b": 2}\n', "expected columns of a known schema"),
     "no record": ("p.jsonl", b"nonsense\n" * 3, "got no readable record"),
@@ -272,7 +277,7 @@ def outcome(path: Path) -> tuple[int, int] | None:
         pool = open_pool(path, PoolOptions(max_line_mb=0.01))
         table = pool.read()
     except LmmixupError as error:
-        assert str(path) in str(error)
+        assert str(path) in str(error)  # noqa: PT017 some files are fine
         return None
     assert pool.num_records == table.num_rows
     return table.num_rows, len(pool.rejects)
@@ -318,6 +323,7 @@ def test_mutated_lines(
 
 def is_record(line: bytes) -> bool:
     """The same question, answered by Python's own parser."""
+
     def refuse(_: str) -> None:
         raise ValueError
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
-import pyarrow.ipc as ipc
 import pyarrow.parquet as pq
 import pytest
+from pyarrow import ipc
 
 from lmmixup.errors import ArgumentError, DataError, FileError
 from lmmixup.pool import PoolOptions, export, head, open_pool, run, stats
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 ALPACA = [
     {"instruction": "Add.", "input": "1 + 1", "output": "2"},
-    {"instruction": "Say hi 你好 😀", "input": "", "output": "Hi\n\"there\"\t\\ / \u2028 \u0000"},
+    {"instruction": "Say hi 你好 😀", "input": "", "output": 'Hi\n"there"\t\\ / \u2028 \u0000'},
     {"instruction": "Nothing", "input": "x", "output": ""},
 ]
 PAIRS = [("Add.\n1 + 1", "2"), (ALPACA[1]["instruction"], ALPACA[1]["output"]), ("Nothing\nx", "")]
@@ -92,7 +92,7 @@ def test_every_format_gives_the_same_records(tmp_path: Path, name: str) -> None:
     WRITERS[name](path, ALPACA)
     got = canonical(path)
     assert [(row["prompt"], row["completion"]) for row in got] == PAIRS
-    assert [row["source"] for row in got] == [name.split(".")[0]] * 3
+    assert [row["source"] for row in got] == [name.partition(".")[0]] * 3
     assert got[0]["messages"] == [
         {"role": "user", "content": "Add.\n1 + 1"},
         {"role": "assistant", "content": "2"},
@@ -249,7 +249,10 @@ def test_files_of_different_columns_and_formats(tmp_path: Path) -> None:
     pool = open_pool([tmp_path / "a.jsonl", tmp_path / "b.parquet"])
     assert pool.schema_name == "prompt_completion+alpaca"
     rows = pool.read().to_pylist()
-    assert [(row["prompt"], row["n"], row["tag"]) for row in rows] == [("a", 1.0, None), ("b", 0.5, "t")]
+    assert [(row["prompt"], row["n"], row["tag"]) for row in rows] == [
+        ("a", 1.0, None),
+        ("b", 0.5, "t"),
+    ]
     run(pool, output=tmp_path / "out")
     export(open_pool(tmp_path / "out"), tmp_path / "back.jsonl")
     back = lines(tmp_path / "back.jsonl")
@@ -278,7 +281,10 @@ def test_hugging_face_folder(tmp_path: Path) -> None:
     (folder / "state.json").write_text(
         json.dumps({"_data_files": [{"filename": name} for name in names]})
     )
-    assert [(r["prompt"], r["source"]) for r in canonical(folder)] == [("p0", "saved"), ("p1", "saved")]
+    assert [(r["prompt"], r["source"]) for r in canonical(folder)] == [
+        ("p0", "saved"),
+        ("p1", "saved"),
+    ]
     outer = tmp_path / "dict"
     outer.mkdir()
     folder.rename(outer / "train")
@@ -289,7 +295,9 @@ def test_hugging_face_folder(tmp_path: Path) -> None:
 
 def test_parquet_shards(tmp_path: Path) -> None:
     for name in ("b", "a"):
-        pq.write_table(pa.table({"prompt": [name], "completion": ["c"]}), tmp_path / f"{name}.parquet")
+        pq.write_table(
+            pa.table({"prompt": [name], "completion": ["c"]}), tmp_path / f"{name}.parquet"
+        )
     assert pairs(tmp_path) == [("a", "c"), ("b", "c")]
 
 
@@ -314,7 +322,9 @@ def test_sample_depends_on_ids_only(tmp_path: Path) -> None:
     assert len(set(first)) == 20
     assert first == sorted(first, key=int)
     assert set(first) == {row["id"] for row in canonical(tmp_path / "b.jsonl", sample=20)}
-    assert set(first) != {row["id"] for row in canonical(tmp_path / "a.jsonl", sample=20, sample_seed=1)}
+    assert set(first) != {
+        row["id"] for row in canonical(tmp_path / "a.jsonl", sample=20, sample_seed=1)
+    }
     pool = open_pool(tmp_path / "a.jsonl").sample(1000)
     assert pool.num_records == 500
 
@@ -345,7 +355,9 @@ def test_same_at_any_number_of_threads(tmp_path: Path, num_threads: int) -> None
     batches = list(pool.batches(num_threads=num_threads))
     table = pa.Table.from_batches(batches)
     got = dict(zip(table["prompt"].to_pylist(), table["completion"].to_pylist(), strict=True))
-    bad = [at for at, line in enumerate(broken.decode().splitlines(), start=1) if '"prompt" "5' in line]
+    bad = [
+        at for at, line in enumerate(broken.decode().splitlines(), start=1) if '"prompt" "5' in line
+    ]
     assert [reject.line for reject in pool.rejects] == bad
     assert table.num_rows + len(bad) == 9000
     assert got == {r["prompt"]: r["completion"] for r in rows if not r["prompt"].startswith("5")}

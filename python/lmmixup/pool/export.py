@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 import pyarrow.csv as pacsv
@@ -108,7 +107,7 @@ def _compressed(partial: Path, name: str) -> Iterator[IO[bytes]]:
     if name.endswith(".gz"):
         # No name and no time in the header: the same records give the same bytes.
         with partial.open("wb") as raw, gzip.GzipFile("", "wb", 6, raw, 0) as packed:
-            yield io.BufferedWriter(packed, 1 << 20)  # type: ignore[type-var]
+            yield cast("IO[bytes]", packed)
     elif name.endswith(".zst"):
         with pa.CompressedOutputStream(str(partial), "zstd") as packed:
             yield packed
@@ -150,7 +149,9 @@ def _json_records(batch: pa.RecordBatch, layout: Layout) -> list[str]:
             texts = [None if value is None else f"{key}: {_json(value)}" for value in values]
         nothing = None if original.omit_nulls else f"{key}: null"
         parts.append([nothing if text is None else text for text in texts])
-    return ["{" + ", ".join(p for p in row if p is not None) + "}" for row in zip(*parts, strict=True)]
+    return [
+        "{" + ", ".join(p for p in row if p is not None) + "}" for row in zip(*parts, strict=True)
+    ]
 
 
 def _json(value: Any) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import glob
 import json
-import os
 import shutil
 import stat
 import sys
@@ -135,11 +134,11 @@ def _kind_of(name: str, file_name: str, path: Path) -> Kind:
         kind = "arrow_stream"
     if lower.endswith(".parquet") and kind != "parquet":
         raise DataError(
-            f"{name}: expected a Parquet file, got {head[:4]!r} at its start; name it for what it is"
+            f"{name}: expected a Parquet file, got one that begins {head[:4]!r}; rename it"
         )
     if lower.endswith(_ARROW_ENDINGS) and not kind.startswith("arrow"):
         raise DataError(
-            f"{name}: expected an Arrow file, got {head[:4]!r} at its start; name it for what it is"
+            f"{name}: expected an Arrow file, got one that begins {head[:4]!r}; rename it"
         )
     if lower.endswith(_TEXT_ENDINGS):
         return "text"
@@ -162,7 +161,7 @@ def _folder(path: Path) -> list[PoolFile]:
     shards = sorted(path.rglob("*.parquet"))
     if shards:
         return [_file(shard, path.name) for shard in shards]
-    names = sorted(os.listdir(path))[:5]
+    names = sorted(entry.name for entry in path.iterdir())[:5]
     raise DataError(
         f"{path}: expected a file, a result folder, a saved dataset or a folder of .parquet files, "
         f"got a folder with {', '.join(names) or 'nothing'}; name files, as '{path}/*.jsonl'"

@@ -99,7 +99,7 @@ class Layout:
     originals: tuple[Original, ...]
 
 
-def normal_type(kind: pa.DataType) -> pa.DataType:
+def normal_type(kind: pa.DataType) -> pa.DataType:  # noqa: PLR0911 one line a kind
     """The type without large offsets, views, dictionaries and extensions."""
     if isinstance(kind, pa.BaseExtensionType):
         return normal_type(kind.storage_type)
@@ -164,8 +164,8 @@ def merge(
     num_files = 0
     for columns in files:
         num_files += 1
-        for column in columns:
-            seen.setdefault(column.name, []).append(column)
+        for part in columns:
+            seen.setdefault(part.name, []).append(part)
     taken = set(CANONICAL.names) | set(seen)
     originals: list[Original] = []
     fields: list[pa.Field] = list(CANONICAL)
@@ -176,19 +176,18 @@ def merge(
         omit_nulls = gaps and not nulls
         target = reused.get(name)
         full = not gaps and not nulls
+        if target is not None and not (full or (target == "task_type" and gaps != nulls)):
+            target = None
         if target is not None and kind == pa.string() and not is_json:
-            if full or (target == "task_type" and gaps != nulls):
-                originals.append(Original(name, target, False, omit_nulls))
-                continue
+            originals.append(Original(name, target, False, omit_nulls))
+            continue
         column = name if name not in CANONICAL.names else _free_name(name, taken)
         originals.append(Original(name, column, is_json, omit_nulls))
         fields.append(pa.field(column, kind, metadata=_json_metadata(is_json)))
     return with_metadata(pa.schema(fields), schema_name, tuple(originals))
 
 
-def with_metadata(
-    schema: pa.Schema, schema_name: str, originals: tuple[Original, ...]
-) -> Layout:
+def with_metadata(schema: pa.Schema, schema_name: str, originals: tuple[Original, ...]) -> Layout:
     """A layout whose schema says the way back."""
     metadata = {
         "format": 1,
@@ -220,9 +219,8 @@ def _unify(parts: Sequence[Seen]) -> tuple[pa.DataType, bool]:
     if any(part.kinds is not None for part in parts) and text_kinds & ~_NULL_BIT:
         name = _rust.pool_column_type(text_kinds)
         types.append((_TYPES[name], name == "json"))
-    for part in parts:
-        if part.type is not None and not pa.types.is_null(part.type):
-            types.append((part.type, part.is_json))
+    typed = [part for part in parts if part.type is not None and not pa.types.is_null(part.type)]
+    types.extend((part.type, part.is_json) for part in typed)
     if not types:
         return pa.string(), False
     if all(one == types[0] for one in types):

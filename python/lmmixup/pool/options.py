@@ -14,7 +14,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore", UserWarning)
 
     class PoolOptions(BaseModel):
-        """How the files of a pool are to be read; every stage that reads one takes these options."""
+        """How the files of a pool are to be read; all stages that read one take these."""
 
         model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 

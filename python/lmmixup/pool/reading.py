@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -19,6 +19,7 @@ from lmmixup.pool.rejects import Reject, RejectLog
 from lmmixup.pool.sources import (
     ArrowSource,
     RejectRow,
+    Request,
     Source,
     TextSource,
     ipc_source,
@@ -29,12 +30,13 @@ from lmmixup.progress import SILENT, Reporter
 from lmmixup.stage import InputFile, file_sha256
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
     from lmmixup._rust import PoolMapping
     from lmmixup.pool.layout import Original
 
-PoolSource = str | Path | pa.Table
+Steps: TypeAlias = "Generator[tuple[Source, pa.RecordBatch, list[RejectRow]]]"
+PoolSource: TypeAlias = str | Path | pa.Table
 
 
 def open_pool(
@@ -127,9 +129,7 @@ class Pool:
         is_own = isinstance(source, ArrowSource) and source.layout is not None
         schema = "messages" if is_own else options.schema
         try:
-            return _rust.PoolMapping(
-                source.head(), schema, [] if is_own else named, options.ids
-            )
+            return _rust.PoolMapping(source.head(), schema, [] if is_own else named, options.ids)
         except DataError as error:
             raise DataError(f"{source.name}: {error}") from None
 
@@ -202,7 +202,9 @@ class Pool:
             DataError: A record cannot be used and `options.strict` is set.
             ArgumentError: There is no such column.
         """
-        names = list(self.layout(num_threads, reporter).schema.names if columns is None else columns)
+        names = list(
+            self.layout(num_threads, reporter).schema.names if columns is None else columns
+        )
         keep = self._sample_rows(num_threads, reporter)
         done = 0
         for batch in self._pass(names, num_threads):
@@ -227,7 +229,7 @@ class Pool:
         if self._rejects is None:
             self._rejects, self._num_records = log, count
 
-    def _own_steps(self, names: list[str]) -> Iterator[tuple[Source, pa.RecordBatch, list[RejectRow]]]:
+    def _own_steps(self, names: list[str]) -> Steps:
         source, layout = self._own, self._layout
         if source is None or layout is None:
             return
@@ -235,17 +237,14 @@ class Pool:
         for batch in source.canonical_batches(names, layout.schema):
             yield source, batch, []
 
-    def _steps(
-        self, names: list[str], num_threads: int
-    ) -> Iterator[tuple[Source, pa.RecordBatch, list[RejectRow]]]:
+    def _steps(self, names: list[str], num_threads: int) -> Steps:
         schema, originals = self._wanted(names, num_threads)
         # Rust builds canonical columns in their own order.
         canonical = [name for name in CANONICAL.names if name in names]
+        request = Request(canonical, originals, self.options.source, num_threads)
         ids = _rust.PoolIds()
         for source, mapping in zip(self._sources, self._mappings, strict=True):
-            read = source.read(
-                mapping, ids, canonical, originals, self.options.source, num_threads
-            )
+            read = source.read(mapping, ids, request)
             with closing(read):
                 for batch, rejects in read:
                     ordered = [batch.column(name) for name in names]
@@ -359,5 +358,3 @@ class Pool:
         )
         batches = list(self.batches(names))
         return pa.Table.from_batches(batches, batches[0].schema if batches else schema)
-
-

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from contextlib import closing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pyarrow as pa
-import pyarrow.ipc as ipc
 import pyarrow.parquet as pq
+from pyarrow import ipc
 
 from lmmixup import _rust
 from lmmixup.errors import DataError, FileError
@@ -21,8 +22,7 @@ from lmmixup.pool.layout import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
+    from collections.abc import Callable, Generator, Iterator, Sequence
 
     from lmmixup._rust import PoolIds, PoolMapping
     from lmmixup.pool.files import PoolFile
@@ -36,6 +36,23 @@ RejectRow = tuple[int, str, str, str, str, str]
 
 ColumnRow = tuple[str, int, int]
 """`(name, kinds, count)` as Rust gives it."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a pass over a pool is to give.
+
+    Attributes:
+        canonical: Canonical columns, in their own order.
+        originals: Original columns with the fields that hold them.
+        source: Source of all records, or `None` for their own or the file's.
+        num_threads: Threads that read; 0 takes all cores.
+    """
+
+    canonical: Sequence[str]
+    originals: Sequence[tuple[Original, pa.Field]]
+    source: str | None
+    num_threads: int
 
 
 class Source(Protocol):
@@ -55,11 +72,8 @@ class Source(Protocol):
         self,
         mapping: PoolMapping,
         ids: PoolIds,
-        canonical: Sequence[str],
-        originals: Sequence[tuple[Original, pa.Field]],
-        fixed_source: str | None,
-        num_threads: int,
-    ) -> Iterator[tuple[pa.RecordBatch, list[RejectRow]]]:
+        request: Request,
+    ) -> Generator[tuple[pa.RecordBatch, list[RejectRow]]]:
         """Batches of the canonical columns, then of the originals, with their rejects."""
 
 
@@ -92,22 +106,21 @@ class TextSource:
         self,
         mapping: PoolMapping,
         ids: PoolIds,
-        canonical: Sequence[str],
-        originals: Sequence[tuple[Original, pa.Field]],
-        fixed_source: str | None,
-        num_threads: int,
-    ) -> Iterator[tuple[pa.RecordBatch, list[RejectRow]]]:
+        request: Request,
+    ) -> Generator[tuple[pa.RecordBatch, list[RejectRow]]]:
         """Batches straight from Rust."""
-        wanted = [(one.name, one.column, _column_type(one, field)) for one, field in originals]
+        wanted = [
+            (one.name, one.column, _column_type(one, field)) for one, field in request.originals
+        ]
         plan = _rust.PoolPlan(
             mapping,
-            list(canonical),
+            list(request.canonical),
             wanted,
-            self.label if fixed_source is None else fixed_source,
-            fixed_source is not None,
+            self.label if request.source is None else request.source,
+            request.source is not None,
             self._max_bytes,
         )
-        reader = _rust.PoolReader(str(self._path), self.format, plan, ids, num_threads)
+        reader = _rust.PoolReader(str(self._path), self.format, plan, ids, request.num_threads)
         with closing(reader):
             while (step := reader.next_batch()) is not None:
                 batch, rejects = step
@@ -200,20 +213,21 @@ class ArrowSource:
         self,
         mapping: PoolMapping,
         ids: PoolIds,
-        canonical: Sequence[str],
-        originals: Sequence[tuple[Original, pa.Field]],
-        fixed_source: str | None,
-        num_threads: int,  # noqa: ARG002
-    ) -> Iterator[tuple[pa.RecordBatch, list[RejectRow]]]:
+        request: Request,
+    ) -> Generator[tuple[pa.RecordBatch, list[RejectRow]]]:
         """Batches of pyarrow, their canonical columns made in Rust."""
         origins = self._origins()
-        here = [(one, field, origins[one.name]) for one, field in originals if one.name in origins]
+        here = [
+            (one, field, origins[one.name])
+            for one, field in request.originals
+            if one.name in origins
+        ]
         roles = [column for column, _ in mapping.roles if column in self._schema.names]
         read = list(dict.fromkeys([*roles, *(origin for _, _, origin in here)]))
         wanted = [(origin, one.column, "string") for one, _, origin in here]
-        label = self.label if fixed_source is None else fixed_source
+        label = self.label if request.source is None else request.source
         plan = _rust.PoolPlan(
-            mapping, list(canonical), wanted, label, fixed_source is not None, 1 << 62
+            mapping, list(request.canonical), wanted, label, request.source is not None, 1 << 62
         )
         row = 1
         for batch in self._batches(read):
@@ -221,7 +235,7 @@ class ArrowSource:
             made, rejects = _rust.pool_canonicalise(normal, plan, ids, row)
             filled = [_with_raw(reject, batch, row) for reject in rejects]
             row += batch.num_rows
-            yield _complete(pa.record_batch(made), canonical, originals), filled
+            yield _complete(pa.record_batch(made), request), filled
 
     def _origins(self) -> dict[str, str]:
         """Column of the file by original name."""
@@ -274,14 +288,13 @@ def _json_text(value: Any) -> str:
 
 def _complete(
     made: pa.RecordBatch,
-    canonical: Sequence[str],
-    originals: Sequence[tuple[Original, pa.Field]],
+    request: Request,
 ) -> pa.RecordBatch:
     """Adds nulls for columns that this input does not have."""
-    names = [*canonical, *(one.column for one, _ in originals)]
+    names = [*request.canonical, *(one.column for one, _ in request.originals)]
     if made.schema.names == names:
         return made
-    fields = {one.column: field for one, field in originals}
+    fields = {one.column: field for one, field in request.originals}
     columns = [
         made.column(name)
         if name in made.schema.names
