@@ -40,8 +40,7 @@ fn cluster(criterion: &mut Criterion) {
     for (min, max, mean, std) in [(2, 5, 3.0, 1.0), (2, 25, 10.0, 3.0)] {
         let bounds = Bounds::new(min, max).unwrap();
         let drawn = bounds.draw(COUNT, mean, std, &mut Random::new(1, 0));
-        for (name, sizes) in
-            [("bounds", SizeRule::Mean(mean)), ("drawn", SizeRule::Given(&drawn))]
+        for (name, sizes) in [("bounds", SizeRule::Mean(mean)), ("drawn", SizeRule::Given(&drawn))]
         {
             let options = Options {
                 limits: Limits { bounds, min_similarity: None, max_tokens: None },

@@ -117,7 +117,8 @@ impl PoolMapping {
             "content" => IdRule::Content,
             _ => IdRule::Auto,
         };
-        let mapping = detect(&columns, schema, &named, ids).map_err(|error| to_python(py, error))?;
+        let mapping =
+            detect(&columns, schema, &named, ids).map_err(|error| to_python(py, error))?;
         Ok(Self(mapping))
     }
 

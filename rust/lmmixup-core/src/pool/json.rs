@@ -532,7 +532,16 @@ mod tests {
         let float = Kind::Float;
         assert_eq!(
             kinds,
-            [Kind::Null, Kind::Bool, Kind::Int, float, Kind::Wide, Kind::Array, Kind::Object, float]
+            [
+                Kind::Null,
+                Kind::Bool,
+                Kind::Int,
+                float,
+                Kind::Wide,
+                Kind::Array,
+                Kind::Object,
+                float
+            ]
         );
     }
 
