@@ -66,17 +66,6 @@ def test_quality_is_what_plain_numpy_gives(count: int, seed: int) -> None:
         np.testing.assert_allclose(found[name], expected, atol=2e-5, err_msg=name)
 
 
-def test_neighbours_are_what_plain_numpy_gives() -> None:
-    vectors = make_vectors(300, 1)
-    cosines = vectors @ vectors.T
-    np.fill_diagonal(cosines, -2)
-    indices, similarities = ops.cluster_neighbours(vectors, 10)
-    np.testing.assert_allclose(similarities, -np.sort(-cosines, axis=1)[:, :10], atol=1e-5)
-    np.testing.assert_allclose(
-        np.take_along_axis(cosines, indices.astype(np.int64), axis=1), similarities, atol=1e-5
-    )
-
-
 @pytest.mark.parametrize("method", ["graph", "paper", "mergeit"])
 def test_same_at_any_number_of_threads(method: str) -> None:
     vectors = make_vectors(500, 2)

@@ -61,7 +61,10 @@ class ClusterConfig(StageConfig):
     """Column with the vectors, in the pool or in the file of `vectors`."""
 
     neighbours: int = Field(32, ge=1)
-    """Nearest neighbours of each record that the method `graph` looks at."""
+    """Nearest neighbours of each record: the method `graph` looks at them, all are judged by them."""
+
+    knn: Literal["auto", "exact", "blocks"] = "auto"
+    """How neighbours are found; `auto` takes `blocks` for large pools and the manifest says so."""
 
     filter_share: float = Field(1.0, gt=0, le=1)
     """Method `mergeit`: share of each topic that facility location keeps; 1 keeps all."""
