@@ -133,7 +133,23 @@ def cluster_vectors(
         labels, fates = ops.cluster_paper(vectors_ND, sizes=sizes, **options)
     else:
         labels, fates = _mergeit(vectors_ND, config, options)
-    return _measured(vectors_ND, labels, fates, neighbours, config, num_threads, reporter)
+    quality = ops.cluster_quality(
+        vectors_ND,
+        labels,
+        neighbours.idx_QK,
+        neighbours.sim_QK,
+        num_threads=num_threads,
+        on_progress=reporter,
+    )
+    figures = _figures(quality, fates, neighbours, config)
+    return Clusters(
+        labels,
+        fates,
+        quality["to_centroid"],
+        quality["sizes"],
+        quality["cluster_pair_cosine"],
+        figures,
+    )
 
 
 def _neighbours(
@@ -197,27 +213,16 @@ def _reduce(vectors_ND: NDArray[np.float32], dim: int) -> NDArray[np.float32]:
     return np.ascontiguousarray(reduced / np.where(lengths > 0, lengths, 1))
 
 
-def _measured(
-    vectors_ND: NDArray[np.float32],
-    labels: NDArray[np.int32],
+def _figures(
+    quality: dict[str, Any],
     fates: NDArray[np.uint8],
     neighbours: ops.Neighbours,
     config: ClusterConfig,
-    num_threads: int,
-    reporter: Reporter,
-) -> Clusters:
-    quality = ops.cluster_quality(
-        vectors_ND,
-        labels,
-        neighbours.idx_QK,
-        neighbours.sim_QK,
-        num_threads=num_threads,
-        on_progress=reporter,
-    )
+) -> dict[str, Any]:
     sizes = quality["sizes"]
     histogram = np.bincount(sizes) if len(sizes) else np.zeros(1, np.int64)
     reasons = np.bincount(fates, minlength=len(Fate))
-    figures: dict[str, Any] = {
+    return {
         "method": config.method,
         "knn": neighbours.method,
         "knn_recall": neighbours.recall,
@@ -234,9 +239,6 @@ def _measured(
         "sizes": {str(size): int(n) for size, n in enumerate(histogram) if n},
         "reasons": {fate.reason: int(reasons[fate]) for fate in Fate if reasons[fate]},
     }
-    return Clusters(
-        labels, fates, quality["to_centroid"], sizes, quality["cluster_pair_cosine"], figures
-    )
 
 
 def _number(value: float) -> float | None:
