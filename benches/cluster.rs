@@ -4,12 +4,11 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use lmmixup_core::Progress;
 use lmmixup_core::cluster::fill::Neighbours;
 use lmmixup_core::cluster::graph::{self, Options, SizeRule};
-use lmmixup_core::cluster::nearest::nearest;
 use lmmixup_core::cluster::vectors::normalise;
 use lmmixup_core::cluster::{Bounds, Limits, Random, Vectors};
+use lmmixup_core::{Progress, knn};
 
 const COUNT: usize = 4000;
 const DIM: usize = 128;
@@ -35,8 +34,8 @@ fn cluster(criterion: &mut Criterion) {
     let data = records();
     let vectors = Vectors::new(&data, DIM).unwrap();
     let progress = Progress::default();
-    let (indices, similarities) = nearest(vectors, vectors, K, true, &progress).unwrap();
-    let near = Neighbours { indices: &indices, similarities: &similarities, k: K };
+    let found = knn::exact(&data, None, DIM, K, 1, &progress).unwrap();
+    let near = Neighbours { indices: &found.indices, similarities: &found.similarities, k: K };
     for (min, max, mean, std) in [(2, 5, 3.0, 1.0), (2, 25, 10.0, 3.0)] {
         let bounds = Bounds::new(min, max).unwrap();
         let drawn = bounds.draw(COUNT, mean, std, &mut Random::new(1, 0));

@@ -229,10 +229,3 @@ def cluster_quality(
     num_threads: int = 0,
     on_progress: Callable[[str, int, int], None] | None = None,
 ) -> dict[str, Any]: ...
-def cluster_neighbours(
-    vectors: NDArray[np.float32],
-    *,
-    k: int,
-    num_threads: int = 0,
-    on_progress: Callable[[str, int, int], None] | None = None,
-) -> tuple[NDArray[np.int32], NDArray[np.float32]]: ...

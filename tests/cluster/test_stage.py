@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +12,9 @@ import pytest
 from lmmixup.cluster import ClusterConfig, run
 from lmmixup.errors import DataError
 from lmmixup.pool import open_pool
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TOPICS = ["rivers of Europe", "sorting in Python", "baking bread", "the phases of the moon"]
 
@@ -31,7 +34,7 @@ def pool_table() -> pa.Table:
 
 
 def test_every_record_has_one_outcome(pool_table: pa.Table, tmp_path: Path) -> None:
-    config = ClusterConfig(min=2, max=5, mean=3, max_tokens=55, token_column="size")  # noqa: S106
+    config = ClusterConfig(min=2, max=5, mean=3, max_tokens=55, token_column="size")
     result = run(open_pool(pool_table), config, output=tmp_path / "out")
     counts = result.counts
     data = pq.read_table(tmp_path / "out" / "data.parquet")

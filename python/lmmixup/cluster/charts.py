@@ -35,17 +35,18 @@ def draw_charts(clusters: Clusters, folder: Path) -> None:
 
     for name, draw in (("sizes.png", _draw_sizes), ("similarity.png", _draw_similarity)):
         figure = Figure(figsize=(7, 4), dpi=144, layout="constrained")
+        FigureCanvasAgg(figure)
         axes = figure.add_subplot()
         axes.spines[["top", "right"]].set_visible(False)
         draw(axes, clusters)
-        FigureCanvasAgg(figure).print_png(folder / name, metadata={"Software": None})
+        figure.savefig(folder / name, metadata={"Software": None})
 
 
 def _draw_sizes(axes: Axes, clusters: Clusters) -> None:
     counts = np.bincount(clusters.sizes) if len(clusters.sizes) else np.zeros(1, np.int64)
     sizes = np.flatnonzero(counts)
     bars = axes.bar(sizes, counts[sizes], color=COLOUR)
-    if 0 < len(sizes) <= 12:  # noqa: PLR2004 more labels than that would overlap
+    if 0 < len(sizes) <= 12:
         axes.bar_label(bars, labels=[f"{count:,}" for count in counts[sizes]], padding=2)
         axes.set_xticks(sizes)
     records = int(clusters.sizes.sum())
@@ -56,7 +57,9 @@ def _draw_sizes(axes: Axes, clusters: Clusters) -> None:
 
 def _draw_similarity(axes: Axes, clusters: Clusters) -> None:
     similarity = clusters.similarity[np.isfinite(clusters.similarity)]
-    axes.hist(similarity, bins=np.linspace(min(0.0, _least(similarity)), 1, 51), color=COLOUR)
+    axes.hist(
+        similarity, bins=np.linspace(min(0.0, _least(similarity)), 1, 51).tolist(), color=COLOUR
+    )
     if len(similarity):
         for value, style, label in (
             (float(similarity.mean()), "-", "mean"),

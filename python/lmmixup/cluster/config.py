@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path  # noqa: TC003 pydantic reads the annotation
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
@@ -55,13 +55,18 @@ class ClusterConfig(StageConfig):
     `st:MODEL`, `openai:MODEL`, `npy:FILE` or `column:NAME`."""
 
     vectors: Path | None = None
-    """Vectors that exist already: a `.npy`, Parquet or Arrow file, or the folder of `lmmixup embed`."""
+    """Vectors that exist already: a `.npy`, Parquet or Arrow file, or the folder of
+    `lmmixup embed`."""
 
     vector_column: str | None = None
     """Column with the vectors, in the pool or in the file of `vectors`."""
 
     neighbours: int = Field(32, ge=1)
-    """Nearest neighbours of each record that the method `graph` looks at."""
+    """Nearest neighbours of each record: the method `graph` looks at them, all methods are judged
+    by them."""
+
+    knn: Literal["auto", "exact", "blocks"] = "auto"
+    """How neighbours are found; `auto` takes `blocks` for large pools and the manifest says so."""
 
     filter_share: float = Field(1.0, gt=0, le=1)
     """Method `mergeit`: share of each topic that facility location keeps; 1 keeps all."""

@@ -158,9 +158,7 @@ def _write(run: StageRun, records: pa.Table, clusters: Clusters, config: Cluster
     outside = (clusters.fates != Fate.CLUSTERED) & (clusters.fates != Fate.TOO_LONG)
     left = np.flatnonzero(outside)
     reasons = [Fate(int(fate)).reason for fate in clusters.fates[left]]
-    _write_rows(
-        run, "leftover.parquet", records, left, {"reason": pa.array(reasons, pa.string())}
-    )
+    _write_rows(run, "leftover.parquet", records, left, {"reason": pa.array(reasons, pa.string())})
     run.counts.leftover = len(left)
     too_long = np.flatnonzero(clusters.fates == Fate.TOO_LONG)
     detail = f"has more than {config.max_tokens} tokens by itself"

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from lmmixup.cluster.config import ClusterConfig
 
 
+RECALL_SAMPLE = 1000
+"""Records on which the recall of approximate neighbours is measured."""
+
+
 class Fate(enum.IntEnum):
     """What became of a record."""
 
@@ -75,7 +79,7 @@ def cluster_vectors(
     config: ClusterConfig,
     *,
     tokens: NDArray[np.uint32] | None = None,
-    neighbours: tuple[NDArray[np.int32], NDArray[np.float32]] | None = None,
+    neighbours: ops.Neighbours | None = None,
     num_threads: int = 0,
     reporter: Reporter = SILENT,
 ) -> Clusters:
@@ -85,8 +89,7 @@ def cluster_vectors(
         vectors_ND: (N, D) float32, C-contiguous, rows of length 1 (or 0).
         config: Method, sizes and limits.
         tokens: (N,) uint32, tokens of each record; needed for `max_tokens`.
-        neighbours: Indices (N, K) int32 and cosines (N, K) float32 as `ops.cluster_neighbours` gives them;
-            found here where missing.
+        neighbours: As `ops.knn` gives them for the same vectors; found here where missing.
         num_threads: 0 takes all cores.
         reporter: Where progress goes.
 
@@ -130,26 +133,51 @@ def cluster_vectors(
         labels, fates = ops.cluster_paper(vectors_ND, sizes=sizes, **options)
     else:
         labels, fates = _mergeit(vectors_ND, config, options)
-    return _measured(vectors_ND, labels, fates, neighbours, config, num_threads, reporter)
+    quality = ops.cluster_quality(
+        vectors_ND,
+        labels,
+        neighbours.idx_QK,
+        neighbours.sim_QK,
+        num_threads=num_threads,
+        on_progress=reporter,
+    )
+    figures = _figures(quality, fates, neighbours, config)
+    return Clusters(
+        labels,
+        fates,
+        quality["to_centroid"],
+        quality["sizes"],
+        quality["cluster_pair_cosine"],
+        figures,
+    )
 
 
 def _neighbours(
     vectors_ND: NDArray[np.float32], config: ClusterConfig, num_threads: int, reporter: Reporter
-) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
-    k = min(config.neighbours, max(len(vectors_ND) - 1, 0))
-    return ops.cluster_neighbours(vectors_ND, k, num_threads=num_threads, on_progress=reporter)
+) -> ops.Neighbours:
+    k = min(config.neighbours, max(len(vectors_ND) - 1, 1))
+    return ops.knn(
+        vectors_ND,
+        k,
+        method=config.knn,
+        recall_sample=RECALL_SAMPLE,
+        seed=config.seed,
+        num_threads=num_threads,
+        on_progress=reporter,
+    )
 
 
 def _graph(
     vectors_ND: NDArray[np.float32],
-    neighbours: tuple[NDArray[np.int32], NDArray[np.float32]],
+    neighbours: ops.Neighbours,
     config: ClusterConfig,
     options: dict[str, Any],
 ) -> tuple[NDArray[np.int32], NDArray[np.uint8]]:
     drawn = config.sizes == "drawn"
     return ops.cluster_graph(
         vectors_ND,
-        *neighbours,
+        neighbours.idx_QK,
+        neighbours.sim_QK,
         mean=config.mean,
         sizes=_draw(len(vectors_ND), config) if drawn else None,
         min_similarity=config.min_similarity,
@@ -185,23 +213,19 @@ def _reduce(vectors_ND: NDArray[np.float32], dim: int) -> NDArray[np.float32]:
     return np.ascontiguousarray(reduced / np.where(lengths > 0, lengths, 1))
 
 
-def _measured(
-    vectors_ND: NDArray[np.float32],
-    labels: NDArray[np.int32],
+def _figures(
+    quality: dict[str, Any],
     fates: NDArray[np.uint8],
-    neighbours: tuple[NDArray[np.int32], NDArray[np.float32]],
+    neighbours: ops.Neighbours,
     config: ClusterConfig,
-    num_threads: int,
-    reporter: Reporter,
-) -> Clusters:
-    quality = ops.cluster_quality(
-        vectors_ND, labels, *neighbours, num_threads=num_threads, on_progress=reporter
-    )
+) -> dict[str, Any]:
     sizes = quality["sizes"]
     histogram = np.bincount(sizes) if len(sizes) else np.zeros(1, np.int64)
     reasons = np.bincount(fates, minlength=len(Fate))
-    figures: dict[str, Any] = {
+    return {
         "method": config.method,
+        "knn": neighbours.method,
+        "knn_recall": neighbours.recall,
         "clusters": len(sizes),
         "clustered_records": int(reasons[Fate.CLUSTERED]),
         "mean_size": _number(sizes.mean() if len(sizes) else np.nan),
@@ -215,9 +239,6 @@ def _measured(
         "sizes": {str(size): int(n) for size, n in enumerate(histogram) if n},
         "reasons": {fate.reason: int(reasons[fate]) for fate in Fate if reasons[fate]},
     }
-    return Clusters(
-        labels, fates, quality["to_centroid"], sizes, quality["cluster_pair_cosine"], figures
-    )
 
 
 def _number(value: float) -> float | None:

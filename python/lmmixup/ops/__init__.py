@@ -10,7 +10,6 @@ from lmmixup.ops.against import Matches, matches
 from lmmixup.ops.cluster import (
     cluster_graph,
     cluster_mergeit,
-    cluster_neighbours,
     cluster_paper,
     cluster_quality,
     draw_sizes,
@@ -38,7 +37,6 @@ __all__ = [
     "OnProgress",
     "cluster_graph",
     "cluster_mergeit",
-    "cluster_neighbours",
     "cluster_paper",
     "cluster_quality",
     "draw_sizes",

@@ -298,37 +298,3 @@ def cluster_quality(
         num_threads=num_threads,
         on_progress=on_progress,
     )
-
-
-def cluster_neighbours(
-    vectors_ND: npt.NDArray[np.float32],
-    k: int,
-    *,
-    num_threads: int = 0,
-    on_progress: OnProgress | None = None,
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
-    """Exact nearest neighbours of every vector among the others, by dot product.
-
-    Args:
-        vectors_ND: (N, D) float32, C-contiguous, rows of length 1 or 0.
-        k: Neighbours each.
-        num_threads: 0 takes all cores.
-        on_progress: Called with (phase, done, total).
-
-    Returns:
-        indices (N, k) int32, nearest first, -1 where there are fewer; cosines (N, k) float32.
-
-    Raises:
-        DataError: A vector is not finite.
-
-    Notes:
-        O(N^2 D) time in blocks, O(N k) memory. Same result at any number of threads.
-
-    Source:
-        Ours.
-    """
-    indices, similarities = _rust.cluster_neighbours(
-        vectors_ND, k=k, num_threads=num_threads, on_progress=on_progress
-    )
-    shape = (len(vectors_ND), k)
-    return indices.reshape(shape), similarities.reshape(shape)

@@ -3,12 +3,11 @@
 
 use lmmixup_core::cluster::fill::Neighbours;
 use lmmixup_core::cluster::graph::{self, Options, SizeRule};
-use lmmixup_core::cluster::nearest::nearest;
 use lmmixup_core::cluster::vectors::{dot, normalise};
 use lmmixup_core::cluster::{
     Bounds, Clusters, Fate, Limits, Random, Vectors, mergeit, paper, quality,
 };
-use lmmixup_core::{Error, Progress};
+use lmmixup_core::{Error, Progress, knn};
 use proptest::prelude::*;
 
 const DIM: usize = 8;
@@ -43,10 +42,8 @@ struct Graph {
 
 impl Graph {
     fn new(data: Vec<f32>, k: usize) -> Self {
-        let vectors = Vectors::new(&data, DIM).unwrap();
-        let (indices, similarities) =
-            nearest(vectors, vectors, k, true, &Progress::default()).unwrap();
-        Self { data, indices, similarities, k }
+        let found = knn::exact(&data, None, DIM, k, 1, &Progress::default()).unwrap();
+        Self { data, indices: found.indices, similarities: found.similarities, k }
     }
 
     fn vectors(&self) -> Vectors<'_> {

@@ -2,9 +2,8 @@
 
 use lmmixup_core::cluster::fill::Neighbours;
 use lmmixup_core::cluster::{
-    Bounds, Clusters, Limits, Random, Vectors, graph, mergeit, nearest, paper, quality,
+    Bounds, Clusters, Limits, Random, Vectors, graph, mergeit, paper, quality,
 };
-use lmmixup_core::threads::with_threads;
 use lmmixup_core::{Error, Result};
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::prelude::*;
@@ -207,24 +206,4 @@ pub fn cluster_quality<'py>(
     out.set_item("duplicates_together", measured.duplicates_together)?;
     out.set_item("random_pair_mean", measured.random_pair_mean)?;
     Ok(out)
-}
-
-/// `lmmixup.ops.cluster_neighbours`: indices and cosines, flat.
-#[pyfunction]
-#[pyo3(signature = (vectors, *, k, num_threads=0, on_progress=None))]
-pub fn cluster_neighbours<'py>(
-    py: Python<'py>,
-    vectors: PyReadonlyArray2<'py, f32>,
-    k: usize,
-    num_threads: usize,
-    on_progress: Option<Bound<'py, PyAny>>,
-) -> PyResult<(Bound<'py, PyArray1<i32>>, Bound<'py, PyArray1<f32>>)> {
-    let dim = vectors.shape()[1];
-    let data = contiguous(py, &vectors, "vectors")?;
-    let (indices, similarities) = detach(py, on_progress.as_ref(), |progress| {
-        let vectors = Vectors::new(data, dim)?;
-        progress.start("find neighbours", vectors.len() as u64);
-        with_threads(num_threads, || nearest::nearest(vectors, vectors, k, true, progress))
-    })?;
-    Ok((indices.into_pyarray(py), similarities.into_pyarray(py)))
 }

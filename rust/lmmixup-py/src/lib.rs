@@ -36,7 +36,7 @@ mod rust_module {
     use super::*;
     #[pymodule_export]
     use crate::cluster::{
-        cluster_graph, cluster_mergeit, cluster_neighbours, cluster_paper, cluster_quality,
+        cluster_graph, cluster_mergeit, cluster_paper, cluster_quality,
         draw_sizes, most_partitionable,
     };
 

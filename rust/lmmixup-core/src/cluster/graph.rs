@@ -5,11 +5,11 @@ use rayon::prelude::*;
 use super::fill::{Neighbours, Plan, fill};
 use super::kmeans::gather;
 use super::local::{Effort, Sizes, improve};
-use super::nearest::nearest;
 use super::partition::{FREE, Partition};
 use super::settle::settle;
 use super::vectors::Vectors;
 use super::{Clusters, Limits, Random};
+use crate::knn::{self, BlocksOptions};
 use crate::threads::with_threads;
 use crate::{Progress, Result};
 
@@ -123,13 +123,15 @@ fn fill_all(
         if free.is_empty() || plan.size(1).is_none() {
             return Ok(());
         }
-        progress.start("fill leftovers", free.len() as u64);
         let k = if free.len() <= FEW { free.len() - 1 } else { LEFTOVER_NEIGHBOURS };
         let k = k.max(2 * partition.limits.bounds.max()).min(free.len() - 1);
         let rows = gather(partition.vectors, &free);
-        let rows = Vectors::new(&rows, partition.vectors.dim())?;
-        let (indices, similarities) = nearest(rows, rows, k, true, progress)?;
-        let near = Neighbours { indices: &indices, similarities: &similarities, k };
+        let (dim, threads) = (partition.vectors.dim(), rayon::current_num_threads());
+        // exact for fewer than some thousands, by cells beyond
+        let found = knn::blocks(&rows, dim, k, BlocksOptions::default(), threads, progress)?;
+        let (indices, similarities) = (&found.indices, &found.similarities);
+        let near = Neighbours { indices, similarities, k };
+        progress.start("fill leftovers", free.len() as u64);
         let order = by_density(near, partition.limits.bounds.max(), seed);
         let all = stuck && !partition.limits.restrict();
         let made = fill(partition, plan, &free, near, &order, all, progress)?;

@@ -1,9 +1,8 @@
 //! Mini-batch k-means on the sphere: centres of unit length, by cosine.
 
 use super::Random;
-use super::nearest::nearest;
 use super::vectors::{Vectors, normalise};
-use crate::{Progress, Result};
+use crate::{Progress, Result, knn};
 
 /// Records in a batch are at least this many, and at least a quarter of the centres.
 const BATCH: usize = 4096;
@@ -36,7 +35,7 @@ pub fn centres(
         for batch in order.chunks(BATCH.max(k / 4)) {
             let rows = gather(vectors, batch);
             let rows = Vectors::new(&rows, dim)?;
-            let (labels, _) = nearest(rows, Vectors::new(&centres, dim)?, 1, false, progress)?;
+            let labels = nearest(rows, Vectors::new(&centres, dim)?, 1, progress)?.indices;
             for (row, label) in labels.iter().enumerate() {
                 let label = *label as usize;
                 counts[label] += 1;
@@ -50,6 +49,20 @@ pub fn centres(
         }
     }
     Ok(centres)
+}
+
+/// The `k` nearest centres of each record, on as many threads as the current pool has.
+///
+/// # Errors
+/// [`crate::Error::Interrupted`].
+pub(super) fn nearest(
+    records: Vectors<'_>,
+    centres: Vectors<'_>,
+    k: usize,
+    progress: &Progress,
+) -> Result<knn::Neighbours> {
+    let (records, dim) = (Some(records.data()), records.dim());
+    knn::exact(centres.data(), records, dim, k, rayon::current_num_threads(), progress)
 }
 
 /// Copies rows into one matrix.
@@ -83,8 +96,8 @@ mod tests {
         let vectors = Vectors::new(&data, 8).unwrap();
         let progress = Progress::default();
         let centres = centres(vectors, 12, 4, 1, &progress).unwrap();
-        let (labels, products) =
-            nearest(vectors, Vectors::new(&centres, 8).unwrap(), 1, false, &progress).unwrap();
+        let found = nearest(vectors, Vectors::new(&centres, 8).unwrap(), 1, &progress).unwrap();
+        let (labels, products) = (found.indices, found.similarities);
         assert!(products.iter().all(|p| *p > 0.9));
         for (i, label) in labels.iter().enumerate() {
             let axis = |c: i32| {

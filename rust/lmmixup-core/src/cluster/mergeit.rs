@@ -6,8 +6,7 @@
 use rayon::prelude::*;
 
 use super::facility;
-use super::kmeans::{centres, gather};
-use super::nearest::nearest;
+use super::kmeans::{centres, gather, nearest};
 use super::vectors::{Vectors, dot};
 use super::{Clusters, Fate, Limits};
 use crate::threads::with_threads;
@@ -82,7 +81,7 @@ fn topics(
     if count > 0 {
         let centres = centres(vectors, num_topics, EPOCHS, options.seed, progress)?;
         let centres = Vectors::new(&centres, vectors.dim())?;
-        let (labels, _) = nearest(vectors, centres, 1, false, progress)?;
+        let labels = nearest(vectors, centres, 1, progress)?.indices;
         for (record, label) in labels.iter().enumerate() {
             topics[*label as usize].push(record as u32);
         }

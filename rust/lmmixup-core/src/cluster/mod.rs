@@ -14,7 +14,6 @@ pub mod graph;
 pub mod kmeans;
 pub mod local;
 pub mod mergeit;
-pub mod nearest;
 pub mod paper;
 pub mod partition;
 pub mod quality;

@@ -4,8 +4,7 @@
 //! there is room. Without the mistakes of the paper's code: sizes that cannot sum to N are an
 //! error, and a cluster under the smallest size is a leftover rather than lost.
 
-use super::kmeans;
-use super::nearest::nearest;
+use super::kmeans::{self, nearest};
 use super::vectors::{Vectors, dot};
 use super::{Clusters, Fate, Limits};
 use crate::threads::with_threads;
@@ -108,7 +107,8 @@ impl Seats<'_> {
         let count = self.vectors.len();
         let k = CHOICES.min(self.centres.len());
         progress.start("nearest centres", count as u64);
-        let (mut choices, best) = nearest(self.vectors, self.centres, k, false, progress)?;
+        let found = nearest(self.vectors, self.centres, k, progress)?;
+        let (mut choices, best) = (found.indices, found.similarities);
         let mut order: Vec<u32> = (0..count as u32).collect();
         order.sort_by(|a, b| best[*b as usize * k].total_cmp(&best[*a as usize * k]));
         // row of `choices` that belongs to each place in the order
@@ -165,7 +165,7 @@ impl Seats<'_> {
         let rows = kmeans::gather(self.vectors, records);
         let centres = kmeans::gather(self.centres, &open);
         let (rows, centres) = (Vectors::new(&rows, dim)?, Vectors::new(&centres, dim)?);
-        let (mut choices, _) = nearest(rows, centres, k, false, progress)?;
+        let mut choices = nearest(rows, centres, k, progress)?.indices;
         choices.iter_mut().filter(|c| **c >= 0).for_each(|c| *c = open[*c as usize] as i32);
         Ok(choices)
     }

@@ -7,9 +7,11 @@
 
 use rayon::prelude::*;
 
+mod guests;
 mod search;
 mod table;
 
+use guests::Reverse;
 use search::Search;
 use table::{NOBODY, Table};
 
@@ -61,16 +63,27 @@ pub fn improve(
     effort: Effort,
     progress: &Progress,
 ) -> Result<usize> {
+    if near.k == 0 {
+        return Ok(0);
+    }
     let mut rested = vec![0_u32; partition.labels.len()];
     let mut changed = vec![0_u32; partition.num_clusters()];
     let floors: Vec<f32> =
         (0..partition.labels.len()).into_par_iter().map(|record| near.last(record)).collect();
+    let reverse = Reverse::new(near, partition.labels.len());
     let mut table = Table::new(partition.labels.len(), near.k);
     let mut total = 0;
     for round in 1..=effort.max_rounds as u32 {
         progress.start("improve clusters", partition.labels.len() as u64);
         table.update(partition, near, &changed, round, progress)?;
-        let search = Search { partition, table: &table, sizes, changed: &changed, floors: &floors };
+        let search = Search {
+            partition,
+            table: &table,
+            reverse: &reverse,
+            sizes,
+            changed: &changed,
+            floors: &floors,
+        };
         let mut proposals = search.propose(&mut rested, round, progress)?;
         proposals
             .par_sort_unstable_by(|a, b| b.gain.total_cmp(&a.gain).then(a.record.cmp(&b.record)));

@@ -10,7 +10,7 @@ use crate::{Progress, Result};
 /// Stands for "no record" and "no cluster".
 pub const NOBODY: u32 = u32::MAX;
 /// Records looked at between two looks at [`Progress`].
-pub const CHUNK: usize = 512;
+const CHUNK: usize = 512;
 
 /// Rows of `(cluster, x · S of the cluster)` for each record: the other clusters in which it has
 /// neighbours, strongest tie first; ends early with [`NOBODY`].
