@@ -53,9 +53,7 @@ class Reject:
     @property
     def message(self) -> str:
         """One line for people, such as `pool.jsonl:1047: expected …, got …; hint`."""
-        place = (
-            f"{self.file}:{self.line}" if self.line is not None else f"{self.file} row {self.row}"
-        )
+        place = f":{self.line}" if self.line is not None else f" row {self.row}"
         hint = f"; {self.hint}" if self.hint else ""
         return f"{self.file}{place}: expected {self.expected}, got {self.got}{hint}"
 
