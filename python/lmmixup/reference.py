@@ -93,10 +93,10 @@ MASK_64 = (1 << 64) - 1
 WORD_SALT, GRAM_SALT, PAIR_SALT = 0x9E3779B97F4A7C15, 0xD1B54A32D192ED03, 0x8CB92BA72F3D8DD7
 LEXICAL = {
     "idf_power": 1.3,
-    "tf_power": 0.7,
+    "tf_power": 1.0,
     "word": 1.0,
-    "grams": 1.0,
-    "pair": 0.3,
+    "grams": 1.5,
+    "pair": 0.0,
     "sign": 0.3,
     "gram": 3,
     "gram_norm": 0.5,
