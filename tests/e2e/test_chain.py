@@ -45,7 +45,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory, example_pool: Path) -> Path:
 
 
 def test_every_record_has_one_outcome(chain: Path, example_pool: Path) -> None:
-    incoming = sum(1 for line in example_pool.open(encoding="utf-8") if line.strip())
+    incoming = len(example_pool.read_text(encoding="utf-8").splitlines())
     for stage in ("pool", "deduped", "clusters"):
         stage_counts = counts(chain / stage)
         assert stage_counts["input"] == incoming
@@ -116,7 +116,7 @@ def test_same_bytes_at_any_number_of_threads(chain: Path, tmp_path: Path) -> Non
 def large_pool(tmp_path_factory: pytest.TempPathFactory, example_pool: Path) -> Path:
     """Some 40,000 distinct records: the example's, each with a number of its own in front."""
     path = tmp_path_factory.mktemp("large") / "pool.jsonl"
-    rows = [json.loads(line) for line in example_pool.open(encoding="utf-8")]
+    rows = [json.loads(line) for line in example_pool.read_text(encoding="utf-8").splitlines()]
     with path.open("w", encoding="utf-8") as file:
         for copy in range(80):
             for index, row in enumerate(rows):

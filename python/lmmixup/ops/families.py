@@ -251,6 +251,7 @@ def read_texts(
     normalize: Normalize,
     num_threads: int,
 ) -> _rust.TextPool:
+    """The batches' texts as sets of shingles."""
     pool = _rust.TextPool(shingle, shingle_size, normalize)
     for batch in batches:
         pool.push(batch, num_threads)

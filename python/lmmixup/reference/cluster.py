@@ -38,7 +38,7 @@ def cluster_quality(vectors_ND: NDArray[np.float32], labels_N: NDArray[np.int32]
         "sizes": np.bincount(labels_N[labels_N >= 0]),
         "centroid_mean": inside.mean(),
         "centroid_p10": np.quantile(inside, 0.1),
-        "pair_mean": np.concatenate(pairs).mean(),
-        "junk_share": (mates < 0.3).mean(),
+        "pair_mean": np.concatenate(pairs).mean() if mates.size else np.nan,
+        "junk_share": (mates < 0.3).mean() if mates.size else np.nan,
         "random_pair_mean": everyone.mean(),
     }

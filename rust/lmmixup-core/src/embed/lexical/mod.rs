@@ -60,14 +60,14 @@ impl Default for LexicalOptions {
     fn default() -> Self {
         Self {
             dim: 256,
-            idf_power: 1.0,
-            tf_power: 0.5,
+            idf_power: 1.3,
+            tf_power: 1.0,
             word: 1.0,
-            grams: 1.0,
-            pair: 0.3,
-            sign: 1.0,
+            grams: 1.5,
+            pair: 0.0,
+            sign: 0.3,
             min_gram: 3,
-            max_gram: 4,
+            max_gram: 3,
             gram_norm: 0.5,
         }
     }
