@@ -1,6 +1,6 @@
 from collections.abc import Callable, Sequence
 from os import PathLike
-from typing import Any, final
+from typing import Any, TypeAlias, final
 
 import numpy as np
 import numpy.typing as npt
@@ -68,8 +68,8 @@ class PoolReader:
     def next_batch(self) -> tuple[Any, list[tuple[int, str, str, str, str, str]]] | None: ...
     def close(self) -> None: ...
 
-_OnProgress = Callable[[str, int, int], None] | None
-_Families = tuple[
+_OnProgress: TypeAlias = Callable[[str, int, int], None] | None
+_Families: TypeAlias = tuple[
     npt.NDArray[np.uint32],
     npt.NDArray[np.bool_],
     npt.NDArray[np.int32],
@@ -77,7 +77,7 @@ _Families = tuple[
     npt.NDArray[np.bool_],
     int,
 ]
-_Matches = tuple[
+_Matches: TypeAlias = tuple[
     npt.NDArray[np.int32],
     npt.NDArray[np.float64],
     npt.NDArray[np.int32],
@@ -144,6 +144,7 @@ class StaticModel:
         self, texts: Any, num_threads: int = 0, on_progress: Any = None
     ) -> NDArray[np.float32]: ...
     def tokenize(self, text: str) -> NDArray[np.uint32]: ...
+
 def knn_exact(
     vectors: NDArray[np.float32],
     queries: NDArray[np.float32] | None,
@@ -172,6 +173,7 @@ def knn_recall(
     on_progress: Callable[[str, int, int], None] | None = None,
 ) -> tuple[float, int]: ...
 def knn_instruction_set() -> str: ...
+
 # cluster
 def most_partitionable(num_records: int, bounds: tuple[int, int]) -> int: ...
 def draw_sizes(
