@@ -138,8 +138,21 @@ pub struct CanonicalBuilder<'m> {
 }
 
 impl<'m> CanonicalBuilder<'m> {
-    /// A builder; `source` is used where records name none, or always if `fixed_source`.
-    pub fn new(mapping: &'m Mapping, wanted: Wanted, source: &'m str, fixed_source: bool) -> Self {
+    /// A builder; `source` is used where records name none, or always if `fixed_source`;
+    ///
+    /// `bytes` says how much text to expect.
+    pub fn new(
+        mapping: &'m Mapping,
+        wanted: Wanted,
+        source: &'m str,
+        fixed_source: bool,
+        bytes: usize,
+    ) -> Self {
+        let texts = |wanted: bool| match wanted {
+            // Half of the text each, untouched pages being free, and no growth by copying.
+            true => StringBuilder::with_capacity(bytes / 512, bytes / 2),
+            false => StringBuilder::new(),
+        };
         Self {
             mapping,
             wanted,
@@ -148,8 +161,8 @@ impl<'m> CanonicalBuilder<'m> {
             own_ids: StringBuilder::new(),
             hashes: Vec::new(),
             source: StringBuilder::new(),
-            prompt: StringBuilder::new(),
-            completion: StringBuilder::new(),
+            prompt: texts(wanted.prompt),
+            completion: texts(wanted.completion),
             task_type: StringBuilder::new(),
             role: StringBuilder::new(),
             content: StringBuilder::new(),

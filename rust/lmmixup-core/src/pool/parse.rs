@@ -62,7 +62,7 @@ pub struct Parsed {
 /// [`crate::Error::Data`] where one batch would hold more than 2 GiB of text.
 pub fn parse(plan: &Plan, mut chunk: Chunk) -> Result<Parsed> {
     let mut rejects = std::mem::take(&mut chunk.rejects);
-    let (mut canonical, mut originals) = builders(plan);
+    let (mut canonical, mut originals) = builders(plan, chunk.data.len());
     let rows = match &chunk.layout {
         Layout::Fields { names, records } => {
             let mut rows = Vec::with_capacity(records.len());
@@ -82,9 +82,9 @@ pub fn parse(plan: &Plan, mut chunk: Chunk) -> Result<Parsed> {
     Ok(Parsed { canonical: canonical.finish()?, originals, rows, rejects, chunk })
 }
 
-fn builders(plan: &Plan) -> (CanonicalBuilder<'_>, Vec<ColumnBuilder>) {
-    let canonical =
-        CanonicalBuilder::new(&plan.mapping, plan.wanted, &plan.source, plan.fixed_source);
+fn builders(plan: &Plan, bytes: usize) -> (CanonicalBuilder<'_>, Vec<ColumnBuilder>) {
+    let (source, fixed) = (&plan.source, plan.fixed_source);
+    let canonical = CanonicalBuilder::new(&plan.mapping, plan.wanted, source, fixed, bytes);
     let originals = plan.originals.iter().map(|wanted| ColumnBuilder::new(wanted.column));
     (canonical, originals.collect())
 }

@@ -63,8 +63,8 @@ pub fn canonicalise(
     let roles = &plan.mapping.roles;
     let parts: Vec<Part> =
         roles.iter().map(|role| part_of(batch, &role.column)).collect::<Result<_>>()?;
-    let mut builder =
-        CanonicalBuilder::new(&plan.mapping, plan.wanted, &plan.source, plan.fixed_source);
+    let (source, fixed) = (&plan.source, plan.fixed_source);
+    let mut builder = CanonicalBuilder::new(&plan.mapping, plan.wanted, source, fixed, 0);
     let (mut rows, mut rejects) = (Vec::with_capacity(batch.num_rows()), Vec::new());
     let mut keep = vec![true; batch.num_rows()];
     let mut fields = Vec::with_capacity(parts.len());
