@@ -45,7 +45,7 @@ fn lexical(criterion: &mut Criterion) {
         bencher.iter(|| -> lmmixup_core::Result<()> {
             let texts = Texts::new(&array)?;
             let mut model = Lexical::new(LexicalOptions::default())?;
-            model.count(texts, 1, &Progress::default())?;
+            model.count(&[texts], 1, &Progress::default())?;
             model.embed(black_box(texts), &mut out, 1, &Progress::default())
         });
     });

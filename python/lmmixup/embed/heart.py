@@ -86,12 +86,15 @@ def embed_pool(
 
         return given_vectors(pool, config)
     embedder = make_embedder(config, num_threads=num_threads, reporter=reporter)
+    done = 0
     if isinstance(embedder, LexicalEmbedder):
-        for batch in pool.batches(COLUMNS[1:], num_threads=num_threads, reporter=reporter):
-            embedder.count(record_texts(batch))
+        for records in _merged(pool.batches(COLUMNS[1:], num_threads=num_threads)):
+            embedder.count(record_texts(records))
+            done += len(records)
+            reporter("count words", done, 0)
+        done = 0
     ids: list[pa.Array] = []
     blocks: list[np.ndarray] = []
-    done = 0
     for records in _merged(pool.batches(COLUMNS, num_threads=num_threads)):
         ids += records.column("id").chunks
         blocks.append(embedder.embed(record_texts(records), _Shifted(reporter, done)))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from queue import Empty, SimpleQueue
+from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 MAX_FAILED_CALLS = 3
 """Calls that may fail for good before no more are made."""
 
-Outcome = tuple[list[int], np.ndarray]
+Outcome = tuple[list[int], "np.ndarray | Exception"]
+"""Rows of a call, and their vectors or what went wrong."""
 
 
 class ServerEmbedder:
@@ -113,31 +115,39 @@ class ServerEmbedder:
         self, texts: Sequence[str], failures: Sequence[str]
     ) -> Iterator[tuple[list[int], np.ndarray | Exception]]:
         size = self._config.batch_size
-        waiting = iter(
-            [list(range(at, min(at + size, len(texts)))) for at in range(0, len(texts), size)]
-        )
-        running: dict[Future[np.ndarray], list[int]] = {}
-        with ThreadPoolExecutor(self._config.concurrency) as pool:
-            try:
-                while True:
-                    while (
-                        len(running) < self._config.concurrency and len(failures) < MAX_FAILED_CALLS
-                    ):
-                        rows = next(waiting, None)
-                        if rows is None:
-                            break
-                        call = pool.submit(self._call, [texts[row] for row in rows])
-                        running[call] = rows
-                    if not running:
-                        return
-                    done, _ = wait(running, return_when=FIRST_COMPLETED)
-                    for call in sorted(done, key=lambda call: running[call][0]):
-                        error = call.exception()
-                        if error is not None and not isinstance(error, Exception):
-                            raise error
-                        yield running.pop(call), error if error is not None else call.result()
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
+        todo: SimpleQueue[list[int]] = SimpleQueue()
+        for start in range(0, len(texts), size):
+            todo.put(list(range(start, min(start + size, len(texts)))))
+        done: SimpleQueue[Outcome | None] = SimpleQueue()
+        stop = Event()
+
+        def work() -> None:
+            while not stop.is_set() and not todo.empty():
+                try:
+                    rows = todo.get_nowait()
+                except Empty:
+                    break
+                try:
+                    done.put((rows, self._call([texts[row] for row in rows])))
+                except Exception as error:  # handed over: the caller counts and raises
+                    done.put((rows, error))
+            done.put(None)
+
+        # Daemons, so that Ctrl-C does not wait for answers or for a server's Retry-After.
+        running = min(self._config.concurrency, todo.qsize())
+        for _ in range(running):
+            Thread(target=work, daemon=True).start()
+        try:
+            while running:
+                outcome = done.get()
+                if outcome is None:
+                    running -= 1
+                else:
+                    yield outcome
+                if len(failures) >= MAX_FAILED_CALLS:
+                    stop.set()
+        finally:
+            stop.set()
 
     def _call(self, texts: list[str]) -> np.ndarray:
         import openai  # noqa: PLC0415

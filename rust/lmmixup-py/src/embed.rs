@@ -56,10 +56,9 @@ impl Lexical {
         let inner = &mut self.inner;
         detach(py, on_progress, |progress| {
             progress.start("count words", rows(&texts) as u64);
-            for chunk in texts.chunks() {
-                inner.count(Texts::new(chunk)?, num_threads, progress)?;
-            }
-            Ok(())
+            let chunks: Result<Vec<_>> =
+                texts.chunks().iter().map(|chunk| Texts::new(chunk)).collect();
+            inner.count(&chunks?, num_threads, progress)
         })
     }
 

@@ -15,6 +15,8 @@ mod words;
 
 use frequency::Frequency;
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::rows::{Shelf, fill_rows, normalize};
@@ -133,32 +135,27 @@ impl Lexical {
         format!("{hash:032x}")
     }
 
-    /// Pass one: counts the words of `texts`. Batches may come in any order.
+    /// Pass one: counts the words of the texts in `chunks`. Chunks may come in any order.
     ///
-    /// Linear in the bytes of the texts; 8 MiB for each thread.
+    /// Linear in the bytes of the texts; 8 MiB for each thread, so hand over many at a time.
     ///
     /// # Errors
     /// [`Error::Interrupted`].
     pub fn count(
         &mut self,
-        texts: Texts<'_>,
+        chunks: &[Texts<'_>],
         num_threads: usize,
         progress: &Progress,
     ) -> Result<()> {
-        let blocks = texts.len().div_ceil(COUNT_BLOCK);
+        let blocks: Vec<(Texts<'_>, Range<usize>)> =
+            chunks.iter().flat_map(|&texts| blocks_of(texts)).collect();
         let counted = with_threads(num_threads, || {
             // One contiguous share for each thread: a sketch for every small task would cost
             // more than the words in it.
-            let tasks = rayon::current_num_threads().clamp(1, blocks.max(1));
-            (0..tasks)
-                .into_par_iter()
-                .map(|task| {
-                    count_blocks(
-                        texts,
-                        blocks * task / tasks..blocks * (task + 1) / tasks,
-                        progress,
-                    )
-                })
+            let share = blocks.len().div_ceil(rayon::current_num_threads()).max(1);
+            blocks
+                .par_chunks(share)
+                .map(|blocks| count_blocks(blocks, progress))
                 .try_reduce_with(|mut left, right| {
                     left.merge(&right);
                     Ok(left)
@@ -166,7 +163,7 @@ impl Lexical {
                 .unwrap_or_else(|| Ok(Frequency::default()))
         })?;
         self.frequency.merge(&counted);
-        self.num_records += texts.len() as u64;
+        self.num_records += chunks.iter().map(|texts| texts.len() as u64).sum::<u64>();
         Ok(())
     }
 
@@ -210,24 +207,96 @@ impl Lexical {
     }
 }
 
-fn count_blocks(
-    texts: Texts<'_>,
-    blocks: std::ops::Range<usize>,
-    progress: &Progress,
-) -> Result<Frequency> {
+fn blocks_of(texts: Texts<'_>) -> impl Iterator<Item = (Texts<'_>, Range<usize>)> {
+    let starts = (0..texts.len()).step_by(COUNT_BLOCK);
+    starts.map(move |start| (texts, start..(start + COUNT_BLOCK).min(texts.len())))
+}
+
+fn count_blocks(blocks: &[(Texts<'_>, Range<usize>)], progress: &Progress) -> Result<Frequency> {
     let mut frequency = Frequency::default();
-    let mut scratch = Scratch::default();
-    for block in blocks {
-        let rows = block * COUNT_BLOCK..((block + 1) * COUNT_BLOCK).min(texts.len());
-        let counted = rows.len();
-        for row in rows {
-            scratch.words.split(texts.get(row));
-            scratch.bag.fill(&scratch.words.list);
-            for entry in scratch.bag.entries() {
+    let (mut words, mut bag) = (Words::default(), Bag::default());
+    for (texts, rows) in blocks {
+        for row in rows.clone() {
+            words.split(texts.get(row));
+            bag.fill(&words.list);
+            for entry in bag.entries() {
                 frequency.add(vector::mix(entry.word.hash));
             }
         }
-        progress.advance(counted as u64)?;
+        progress.advance(rows.len() as u64)?;
     }
     Ok(frequency)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use arrow_array::StringArray;
+    use proptest::prelude::*;
+
+    fn embed(texts: &[String], num_threads: usize) -> Result<Vec<f32>> {
+        let array = StringArray::from_iter_values(texts);
+        let texts = Texts::new(&array)?;
+        let progress = Progress::default();
+        let options = LexicalOptions { dim: 64, pair: 0.5, max_gram: 4, ..Default::default() };
+        let mut model = Lexical::new(options)?;
+        model.count(&[texts], num_threads, &progress)?;
+        let mut out = vec![0f32; texts.len() * 64];
+        model.embed(texts, &mut out, num_threads, &progress)?;
+        Ok(out)
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_has_a_row_of_length_0_or_1(texts in prop::collection::vec("\\PC*", 0..8)) {
+            for row in embed(&texts, 1)?.chunks(64) {
+                let length: f32 = row.iter().map(|x| x * x).sum::<f32>().sqrt();
+                prop_assert!(length == 0.0 || (length - 1.0).abs() < 1e-5);
+            }
+        }
+
+        #[test]
+        fn threads_do_not_show(texts in prop::collection::vec(".{0,40}", 0..200)) {
+            let one = embed(&texts, 1)?;
+            prop_assert_eq!(&one, &embed(&texts, 2)?);
+            prop_assert_eq!(&one, &embed(&texts, 7)?);
+        }
+    }
+
+    #[test]
+    fn a_huge_text_does_not_change_those_after_it() -> Result<()> {
+        let huge: String = (0..20_000).map(|number| format!("w{number} ")).collect();
+        let both = embed(&[huge.clone(), "a short text".into()], 1)?;
+        let swapped = embed(&["a short text".into(), huge], 1)?;
+        assert_eq!(both[64..], swapped[..64]);
+        Ok(())
+    }
+
+    #[test]
+    fn batches_count_in_any_order() -> Result<()> {
+        let texts = StringArray::from(vec!["a b", "b c", "c d e"]);
+        let (first, rest) = (texts.slice(0, 1), texts.slice(1, 2));
+        let progress = Progress::default();
+        let mut forth = Lexical::new(LexicalOptions::default())?;
+        forth.count(&[Texts::new(&first)?], 1, &progress)?;
+        forth.count(&[Texts::new(&rest)?], 1, &progress)?;
+        let mut back = Lexical::new(LexicalOptions::default())?;
+        back.count(&[Texts::new(&rest)?], 1, &progress)?;
+        back.count(&[Texts::new(&first)?], 1, &progress)?;
+        assert_eq!(forth.digest(), back.digest());
+        Ok(())
+    }
+
+    #[test]
+    fn stops_when_told_and_refuses_a_wrong_length() -> Result<()> {
+        let texts = StringArray::from(vec!["a"; 10]);
+        let mut model = Lexical::new(LexicalOptions::default())?;
+        let cancelled = Progress::default();
+        cancelled.cancel();
+        let counted = model.count(&[Texts::new(&texts)?], 1, &cancelled);
+        assert!(matches!(counted, Err(Error::Interrupted)));
+        let short = model.embed(Texts::new(&texts)?, &mut [0.0; 3], 1, &Progress::default());
+        assert!(matches!(short, Err(Error::Data(message)) if message.contains("10 × 256")));
+        Ok(())
+    }
 }
