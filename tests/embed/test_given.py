@@ -117,7 +117,7 @@ def test_bad_files(pool_file: Path, tmp_path: Path) -> None:
 def test_bad_columns(pool_file: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no column 'other' in the pool; it has"):
         embed(pool_file, vector_column="other")
-    with pytest.raises(DataError, match="expected lists of numbers, got string"):
+    with pytest.raises(DataError, match="row 0: expected a list of numbers, got 'p0'"):
         embed(pool_file, vector_column="prompt")
     for column, message in [
         ([[1.0, 2.0], [1.0], [1.0, 2.0], [1.0, 2.0]], "row 1 has 1 dimensions, row 0 has 2"),

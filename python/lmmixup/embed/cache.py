@@ -201,7 +201,7 @@ class CachedEmbedder:
         return self._cache
 
 
-def cached(inner: Any, where: str, reporter: Reporter = SILENT) -> Embedder:
+def cached(inner: Chunked, where: str, reporter: Reporter = SILENT) -> Embedder:
     """An embedder with the cache that a config's `cache` field names.
 
     Args:

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
+    from lmmixup.embed.cache import Chunked
     from lmmixup.embed.config import EmbedConfig
 
 
@@ -72,7 +73,7 @@ def make_embedder(
     raise ArgumentError(f"{config.embedder!r} names vectors that exist, not an embedder")
 
 
-def _paid(config: EmbedConfig) -> Embedder:
+def _paid(config: EmbedConfig) -> Chunked:
     if config.kind == "st":
         from lmmixup.embed.transformer import TransformerEmbedder  # noqa: PLC0415
 

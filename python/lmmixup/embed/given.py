@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,8 @@ def given_vectors(pool: Pool, config: EmbedConfig) -> Embedded:
     else:
         vectors, identity = _from_file(Path(config.argument), config.vector_column, ids)
     where = config.argument
+    if vectors.ndim != 2 or vectors.shape[1] == 0:
+        raise DataError(f"{where}: vectors must be 2-D (N, D), got shape {vectors.shape}")
     if len(vectors) != len(ids):
         raise DataError(
             f"{where}: expected {len(ids):,} vectors, one a record, got {len(vectors):,}; "
@@ -80,7 +83,8 @@ def column_vectors(column: pa.ChunkedArray, where: str) -> np.ndarray:
     """A list column as an array.
 
     Args:
-        column: (N,) lists or fixed-size lists of numbers.
+        column: (N,) lists or fixed-size lists of numbers; or strings that hold JSON lists, as
+            which lists in JSON files come.
         where: What messages call it.
 
     Returns:
@@ -89,6 +93,8 @@ def column_vectors(column: pa.ChunkedArray, where: str) -> np.ndarray:
     Raises:
         DataError: Not lists of numbers, a null, or lists of several lengths; names the row.
     """
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        column = _parsed(column, where)
     kind = column.type
     listed = pa.types.is_list(kind) or pa.types.is_large_list(kind)
     if not (listed or pa.types.is_fixed_size_list(kind)) or not (
@@ -111,6 +117,20 @@ def column_vectors(column: pa.ChunkedArray, where: str) -> np.ndarray:
     return np.ascontiguousarray(values, np.float32).reshape(len(column), int(lengths[0]))
 
 
+def _parsed(column: pa.ChunkedArray, where: str) -> pa.ChunkedArray:
+    lists: list[list[float] | None] = []
+    for row, text in enumerate(column.to_pylist()):
+        try:
+            value = None if text is None else json.loads(text)
+        except ValueError:
+            value = text
+        numbers = isinstance(value, list) and all(type(x) in (int, float) for x in value)
+        if value is not None and not numbers:
+            raise DataError(f"{where}: row {row}: expected a list of numbers, got {text[:60]!r}")
+        lists.append(value)
+    return pa.chunked_array([pa.array(lists, pa.list_(pa.float64()))])
+
+
 def unit_rows(vectors: np.ndarray, where: str) -> np.ndarray:
     """Float32 rows of length 1; zero rows stay.
 
@@ -119,10 +139,8 @@ def unit_rows(vectors: np.ndarray, where: str) -> np.ndarray:
         where: What messages call it.
 
     Raises:
-        DataError: Not 2-D, or NaN or infinity; names the row.
+        DataError: NaN or infinity; names the row.
     """
-    if vectors.ndim != 2 or vectors.shape[1] == 0:
-        raise DataError(f"{where}: vectors must be 2-D (N, D), got shape {vectors.shape}")
     result = np.array(vectors, np.float32, order="C")
     step = 65_536
     for start in range(0, len(result), step):
@@ -179,4 +197,5 @@ def _by_id(
             f"{path}: no vector for record {missing!r} and {rows.null_count - 1:,} others; "
             "were the vectors made from this pool?"
         )
-    return vectors[rows.to_numpy()]
+    picked: np.ndarray = vectors[rows.to_numpy()]
+    return picked
