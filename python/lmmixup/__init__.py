@@ -15,7 +15,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lmmixup import cluster, dedup, embed, errors, explain, ops, pool
+    from lmmixup import cluster as cluster
+    from lmmixup import dedup, embed, errors, explain, ops, pool
 
 __all__ = ["__version__", "cluster", "dedup", "embed", "errors", "explain", "ops", "pool"]
 

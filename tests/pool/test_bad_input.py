@@ -182,8 +182,8 @@ WHOLE_FILES: dict[str, tuple[str, bytes, str]] = {
     "bzip2": ("p.json", b"BZh9....", "got bzip2; unpack it first"),
     "xz": ("p.jsonl", b"\xfd7zXZ\x00..", "got xz; unpack it first"),
     "parquet as jsonl": ("p.jsonl", b"PAR1....", "got a Parquet file; name it .parquet"),
-    "jsonl as parquet": ("p.parquet", GOOD, "expected a Parquet file, got b'{"),
-    "jsonl as arrow": ("p.arrow", GOOD, "expected an Arrow file, got b'{"),
+    "jsonl as parquet": ("p.parquet", GOOD, "expected a Parquet file, got one that begins b'{"),
+    "jsonl as arrow": ("p.arrow", GOOD, "expected an Arrow file, got one that begins b'{"),
     "jsonl as csv": ("p.csv", GOOD, "got JSON under the name of a CSV file"),
     "damaged parquet": ("p.parquet", b"PAR1" + b"x" * 40, "expected a Parquet file, got a damaged"),
     "damaged arrow": (

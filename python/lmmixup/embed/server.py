@@ -173,4 +173,5 @@ class ServerEmbedder:
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         if not np.isfinite(norms).all() or (norms == 0).any():
             raise DataError("the answer has NaN, infinity or a zero vector")
-        return (vectors / norms).astype(np.float32)
+        unit: np.ndarray = (vectors / norms).astype(np.float32)
+        return unit

@@ -52,4 +52,6 @@ def knn(
 def _unit(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     wide = vectors.astype(np.float64)
     length = np.linalg.norm(wide, axis=1, keepdims=True)
-    return np.divide(wide, length, out=np.zeros_like(wide), where=length > 0)
+    unit: npt.NDArray[np.float64] = np.zeros_like(wide)
+    np.divide(wide, length, out=unit, where=length > 0)
+    return unit
