@@ -16,7 +16,7 @@ install: $(BIN)/python  ## Build and install the package (needs a Rust toolchain
 
 quickstart: install  ## Install, then dedup and cluster the example pool
 	$(BIN)/lmmixup dedup examples/pool.jsonl -o out/deduped --overwrite
-	$(BIN)/lmmixup cluster out/deduped -o out/clusters --overwrite
+	$(BIN)/lmmixup cluster out/deduped -o out/clusters --min 2 --max 5 --mean 3 --overwrite
 
 develop: $(BIN)/python  ## Editable install with everything for working on the code
 	$(BIN)/python -m pip install --quiet --group dev
@@ -52,6 +52,6 @@ wheel: $(BIN)/python  ## abi3 wheel and source distribution into dist/
 	$(BIN)/python -m pip install --quiet "maturin>=1.9,<2"
 	$(BIN)/maturin build --release --sdist --out dist
 
-clean:
+clean:  ## Remove everything that was built
 	cargo clean
 	rm -rf $(VENV) dist out
