@@ -154,16 +154,21 @@ def test_join_finds_every_pair_of_a_real_pool(shared_data: Path, threshold: floa
 
 def brute_force(sets: list[frozenset[tuple[str, ...]]], threshold: float) -> list[tuple[int, int]]:
     """All pairs at the threshold by counting shared shingles, with no filter."""
-    holders: dict[tuple[str, ...], list[int]] = {}
+    numbers: dict[tuple[str, ...], int] = {}
+    rows = [
+        np.array([numbers.setdefault(one, len(numbers)) for one in own], np.int64) for own in sets
+    ]
+    sizes = np.array([len(row) for row in rows])
+    owners = np.repeat(np.arange(len(rows)), sizes)
+    flat = np.concatenate(rows)
+    order = np.argsort(flat, kind="stable")
+    holders = np.split(owners[order], np.cumsum(np.bincount(flat))[:-1])
     pairs = []
-    for at, own in enumerate(sets):
-        common: dict[int, int] = {}
-        for shingle in own:
-            before = holders.setdefault(shingle, [])
-            for other in before:
-                common[other] = common.get(other, 0) + 1
-            before.append(at)
-        for other, number in common.items():
-            if number / (len(own) + len(sets[other]) - number) >= threshold:
-                pairs.append((other, at))
+    for at, row in enumerate(rows):
+        if len(row) == 0:
+            pairs += [(at, int(other)) for other in np.flatnonzero(sizes == 0) if other < at]
+            continue
+        common = np.bincount(np.concatenate([holders[one] for one in row]), minlength=at)[:at]
+        alike = common / (sizes[:at] + len(row) - common) >= threshold
+        pairs += [(int(other), at) for other in np.flatnonzero(alike)]
     return pairs
