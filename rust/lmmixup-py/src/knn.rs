@@ -53,7 +53,6 @@ pub fn knn_blocks<'py>(
 /// Share of true neighbours among those found, over a sample, and the size of the sample.
 #[pyfunction]
 #[pyo3(signature = (vectors, similarities, *, sample, seed, num_threads=0, on_progress=None))]
-#[expect(clippy::too_many_arguments, reason = "keyword arguments of one seam")]
 pub fn knn_recall<'py>(
     py: Python<'py>,
     vectors: PyReadonlyArray2<'py, f32>,

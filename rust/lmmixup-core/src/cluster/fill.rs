@@ -56,7 +56,7 @@ impl<'a> Neighbours<'a> {
 
     /// Number of rows.
     pub fn num_rows(&self) -> usize {
-        if self.k == 0 { 0 } else { self.indices.len() / self.k }
+        self.indices.len().checked_div(self.k).unwrap_or(0)
     }
 }
 

@@ -16,7 +16,7 @@ impl<'a> Vectors<'a> {
     /// [`Error::Argument`] where `dim` is 0 or does not divide the length; [`Error::Data`] for
     /// NaN or infinite numbers (names the first such row). O(N · D).
     pub fn new(data: &'a [f32], dim: usize) -> Result<Self> {
-        if dim == 0 || data.len() % dim != 0 {
+        if dim == 0 || !data.len().is_multiple_of(dim) {
             return Err(Error::Argument(format!(
                 "vectors must be (N, D) with D >= 1, got {} numbers in rows of {dim}",
                 data.len()

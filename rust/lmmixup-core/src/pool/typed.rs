@@ -68,7 +68,7 @@ pub fn canonicalise(
     let (mut rows, mut rejects) = (Vec::with_capacity(batch.num_rows()), Vec::new());
     let mut keep = vec![true; batch.num_rows()];
     let mut fields = Vec::with_capacity(parts.len());
-    for at in 0..batch.num_rows() {
+    for (at, kept) in keep.iter_mut().enumerate() {
         let row = first_row + at as u64;
         fields.clear();
         fields.extend(parts.iter().map(|part| part.field(at)));
@@ -76,7 +76,7 @@ pub fn canonicalise(
             Ok(()) => rows.push(row),
             Err(mut reject) => {
                 reject.line = row;
-                keep[at] = false;
+                *kept = false;
                 rejects.push(reject);
             }
         }
