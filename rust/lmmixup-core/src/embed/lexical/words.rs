@@ -13,6 +13,9 @@ pub fn fnv(hash: u64, byte: u8) -> u64 {
     (hash ^ u64::from(byte)).wrapping_mul(FNV_PRIME)
 }
 
+/// Bytes of a text that are split; lower case may make three of one.
+const MAX_TEXT: usize = 1 << 30;
+
 /// What a word is made of; only [`Kind::Letters`] has parts worth hashing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -51,7 +54,10 @@ pub struct Words {
 
 impl Words {
     /// Replaces the content by the words of `text`.
+    ///
+    /// Of a text beyond a gigabyte the rest is left out: places are 32-bit.
     pub fn split(&mut self, text: &str) {
+        let text = first_bytes(text, MAX_TEXT);
         self.bytes.clear();
         self.list.clear();
         self.bytes.extend_from_slice(text.as_bytes());
@@ -151,6 +157,14 @@ static CLASSES: [Class; 256] = {
     classes
 };
 
+fn first_bytes(text: &str, most: usize) -> &str {
+    if text.len() <= most {
+        return text;
+    }
+    let end = (0..=most).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+    &text[..end]
+}
+
 fn first_char(text: &str, at: usize) -> Option<char> {
     text[at..].chars().next()
 }
@@ -213,6 +227,13 @@ mod tests {
         assert_eq!(words("हिन्दी"), ["हिन्दी"]);
         assert_eq!(words("café, cafés"), ["café", ",", "cafés"]);
         assert_eq!(words("10€"), ["10", "€"]);
+    }
+
+    #[test]
+    fn cuts_between_characters() {
+        assert_eq!(first_bytes("aé", 2), "a");
+        assert_eq!(first_bytes("aé", 3), "aé");
+        assert_eq!(first_bytes("é", 0), "");
     }
 
     #[test]
