@@ -56,7 +56,14 @@ pub fn fill_rows<S: Default + Send>(
 
 /// Divides `vector` by its length; a zero vector stays zero.
 pub fn normalize(vector: &mut [f32]) {
-    let squares: f64 = vector.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+    // Eight sums side by side: one alone would wait for each addition.
+    let mut sums = [0f64; 8];
+    for eight in vector.chunks(8) {
+        for (sum, &x) in sums.iter_mut().zip(eight) {
+            *sum += f64::from(x) * f64::from(x);
+        }
+    }
+    let squares: f64 = sums.iter().sum();
     if squares > 0.0 {
         let scale = 1.0 / squares.sqrt();
         vector.iter_mut().for_each(|x| *x = (f64::from(*x) * scale) as f32);

@@ -13,6 +13,9 @@ pub fn fnv(hash: u64, byte: u8) -> u64 {
     (hash ^ u64::from(byte)).wrapping_mul(FNV_PRIME)
 }
 
+/// Bytes of a text that are split; lower case may make three of one.
+const MAX_TEXT: usize = 1 << 30;
+
 /// What a word is made of; only [`Kind::Letters`] has parts worth hashing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -42,7 +45,8 @@ pub struct Word {
 /// The words of one text, in order; reused from text to text.
 #[derive(Debug, Default)]
 pub struct Words {
-    /// Lower-cased bytes of all words, back to back.
+    /// The text with its ASCII in lower case, where most words lie; after it the lower-cased
+    /// words beyond ASCII, back to back.
     pub bytes: Vec<u8>,
     /// The words.
     pub list: Vec<Word>,
@@ -50,48 +54,42 @@ pub struct Words {
 
 impl Words {
     /// Replaces the content by the words of `text`.
+    ///
+    /// Of a text beyond a gigabyte the rest is left out: places are 32-bit.
     pub fn split(&mut self, text: &str) {
+        let text = first_bytes(text, MAX_TEXT);
         self.bytes.clear();
         self.list.clear();
-        let bytes = text.as_bytes();
+        self.bytes.extend_from_slice(text.as_bytes());
+        self.bytes.make_ascii_lowercase();
         let mut at = 0;
-        while at < bytes.len() {
-            let byte = bytes[at];
-            if byte.is_ascii_alphanumeric() {
-                at = self.letters(text, at);
-            } else if byte.is_ascii() {
-                if byte.is_ascii_graphic() {
-                    self.push(&[byte], Kind::Sign);
-                }
-                at += 1;
-            } else {
-                at = self.beyond_ascii(text, at);
-            }
+        while at < text.len() {
+            let byte = self.bytes[at];
+            at = match CLASSES[usize::from(byte)] {
+                Class::Letter => self.letters(text, at),
+                Class::Sign => self.take(at, at + 1, Kind::Sign),
+                Class::Space => at + 1,
+                Class::Beyond => self.beyond_ascii(text, at),
+            };
         }
     }
 
+    /// A run that begins in ASCII.
     fn letters(&mut self, text: &str, from: usize) -> usize {
-        let start = self.bytes.len();
         let mut hash = FNV_START;
-        let bytes = text.as_bytes();
         let mut at = from;
-        while at < bytes.len() && bytes[at].is_ascii_alphanumeric() {
-            let lower = bytes[at].to_ascii_lowercase();
-            hash = fnv(hash, lower);
-            self.bytes.push(lower);
+        while let Some(&byte) = self.bytes[..text.len()].get(at) {
+            match CLASSES[usize::from(byte)] {
+                Class::Letter => hash = fnv(hash, byte),
+                Class::Beyond if first_char(text, at).is_some_and(|c| !ends_run(c)) => {
+                    return self.wide(text, from);
+                }
+                _ => break,
+            }
             at += 1;
         }
-        if at < bytes.len() && !bytes[at].is_ascii() && !first_char(text, at).is_some_and(ends_run)
-        {
-            self.bytes.truncate(start);
-            return self.wide(text, from);
-        }
-        self.list.push(Word {
-            hash,
-            start: start as u32,
-            end: self.bytes.len() as u32,
-            kind: Kind::Letters,
-        });
+        let (start, end) = (from as u32, at as u32);
+        self.list.push(Word { hash, start, end, kind: Kind::Letters });
         at
     }
 
@@ -99,19 +97,16 @@ impl Words {
         let Some(character) = first_char(text, at) else { return text.len() };
         let next = at + character.len_utf8();
         if is_unspaced(character) {
-            self.push(&text.as_bytes()[at..next], Kind::Ideograph);
+            self.take(at, next, Kind::Ideograph);
             if let Some(following) = first_char(text, next).filter(|&c| is_unspaced(c)) {
-                self.push(&text.as_bytes()[at..next + following.len_utf8()], Kind::Ideograph);
+                self.take(at, next + following.len_utf8(), Kind::Ideograph);
             }
-            next
         } else if character.is_alphanumeric() {
-            self.wide(text, at)
-        } else {
-            if !character.is_whitespace() && !character.is_control() {
-                self.push(&text.as_bytes()[at..next], Kind::Sign);
-            }
-            next
+            return self.wide(text, at);
+        } else if !character.is_whitespace() && !character.is_control() {
+            self.take(at, next, Kind::Sign);
         }
+        next
     }
 
     fn wide(&mut self, text: &str, from: usize) -> usize {
@@ -124,20 +119,50 @@ impl Words {
             }
             end += character.len_utf8();
         }
-        self.close(start, Kind::Wide);
+        self.take(start, self.bytes.len(), Kind::Wide);
         end
     }
 
-    fn push(&mut self, bytes: &[u8], kind: Kind) {
-        let start = self.bytes.len();
-        self.bytes.extend_from_slice(bytes);
-        self.close(start, kind);
+    /// Adds `bytes[start..end]` as a word and returns `end`.
+    fn take(&mut self, start: usize, end: usize, kind: Kind) -> usize {
+        let hash = self.bytes[start..end].iter().fold(FNV_START, |hash, &byte| fnv(hash, byte));
+        self.list.push(Word { hash, start: start as u32, end: end as u32, kind });
+        end
     }
+}
 
-    fn close(&mut self, start: usize, kind: Kind) {
-        let hash = self.bytes[start..].iter().fold(FNV_START, |hash, &byte| fnv(hash, byte));
-        self.list.push(Word { hash, start: start as u32, end: self.bytes.len() as u32, kind });
+/// What a byte begins.
+#[derive(Clone, Copy)]
+enum Class {
+    Space,
+    Letter,
+    Sign,
+    Beyond,
+}
+
+/// Classes of all bytes.
+static CLASSES: [Class; 256] = {
+    let mut classes = [Class::Beyond; 256];
+    let mut byte = 0u8;
+    while byte < 128 {
+        classes[byte as usize] = if byte.is_ascii_alphanumeric() {
+            Class::Letter
+        } else if byte.is_ascii_graphic() {
+            Class::Sign
+        } else {
+            Class::Space
+        };
+        byte += 1;
     }
+    classes
+};
+
+fn first_bytes(text: &str, most: usize) -> &str {
+    if text.len() <= most {
+        return text;
+    }
+    let end = (0..=most).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+    &text[..end]
 }
 
 fn first_char(text: &str, at: usize) -> Option<char> {
@@ -202,6 +227,13 @@ mod tests {
         assert_eq!(words("हिन्दी"), ["हिन्दी"]);
         assert_eq!(words("café, cafés"), ["café", ",", "cafés"]);
         assert_eq!(words("10€"), ["10", "€"]);
+    }
+
+    #[test]
+    fn cuts_between_characters() {
+        assert_eq!(first_bytes("aé", 2), "a");
+        assert_eq!(first_bytes("aé", 3), "aé");
+        assert_eq!(first_bytes("é", 0), "");
     }
 
     #[test]
