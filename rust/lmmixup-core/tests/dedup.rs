@@ -23,7 +23,8 @@ const MINHASH: MinHashOptions =
 fn batch(texts: &[String], ids: &[usize]) -> RecordBatch {
     // Prompt and completion part at a space: a cut inside a word would make two of it.
     let cut = |text: &String| {
-        let at = text.char_indices().filter(|&(at, c)| c == ' ' && at <= text.len() / 2).last();
+        let mut spaces = text.char_indices().filter(|&(at, c)| c == ' ' && at <= text.len() / 2);
+        let at = spaces.next_back();
         let (prompt, completion) = text.split_at(at.map_or(0, |(at, _)| at));
         (prompt.to_string(), completion.to_string())
     };

@@ -60,11 +60,10 @@ impl Limits<'_> {
 
     fn check(&self, num_records: usize) -> Result<()> {
         if let Some(least) = self.min_similarity
-            && !(-1.0..=1.0).contains(&least) {
-                return Err(Error::Argument(format!(
-                    "min_similarity must be in -1..1, got {least}"
-                )));
-            }
+            && !(-1.0..=1.0).contains(&least)
+        {
+            return Err(Error::Argument(format!("min_similarity must be in -1..1, got {least}")));
+        }
         match self.max_tokens {
             Some((tokens, _)) if tokens.len() != num_records => Err(Error::Argument(format!(
                 "tokens must have one number for each of {num_records} records, got {}",

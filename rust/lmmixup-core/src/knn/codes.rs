@@ -156,7 +156,7 @@ mod tests {
         let vectors = Vectors::new(&data, 33)?;
         let codes = Codes::new(&vectors);
         let slack = codes.slack(&codes);
-        for row in 0..40 {
+        for (row, slack) in slack.iter().enumerate() {
             for column in 0..40 {
                 let product: i32 = codes
                     .row(row)
@@ -166,7 +166,7 @@ mod tests {
                     .sum();
                 let near = product as f32 * (codes.steps[row] * codes.steps[column]);
                 let wrong = (near - vectors.cosine(row, &vectors, column)).abs();
-                assert!(wrong <= slack[row] / 2.0, "{row} {column}: {wrong}, slack {}", slack[row]);
+                assert!(wrong <= slack / 2.0, "{row} {column}: {wrong}, slack {slack}");
             }
         }
         Ok(())

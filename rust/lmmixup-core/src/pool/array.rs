@@ -84,10 +84,11 @@ impl ArrayCutter {
 
     fn open_list(&mut self, cursor: &mut Cursor) {
         if self.state == State::Start
-            && let Some(at) = self.data.iter().position(|&byte| byte == b'[') {
-                cursor.at = at + 1;
-                self.state = State::Inside;
-            }
+            && let Some(at) = self.data.iter().position(|&byte| byte == b'[')
+        {
+            cursor.at = at + 1;
+            self.state = State::Inside;
+        }
     }
 
     /// Collects whole elements; true when the closing bracket came.

@@ -40,9 +40,10 @@ impl Keys {
 
     fn find(&mut self, position: usize, name: &str) -> usize {
         if let Some(&guess) = self.order.get(position)
-            && self.names[guess] == name {
-                return guess;
-            }
+            && self.names[guess] == name
+        {
+            return guess;
+        }
         let number = self.number(name);
         if position < self.order.len() {
             self.order[position] = number;

@@ -138,10 +138,11 @@ fn conversation(
         ));
     }
     if let Some(name) = schema
-        && !SCHEMAS.contains(&name) {
-            let all = SCHEMAS.join(", ");
-            return Err(Error::Argument(format!("--schema: expected one of {all}, got `{name}`")));
-        }
+        && !SCHEMAS.contains(&name)
+    {
+        let all = SCHEMAS.join(", ");
+        return Err(Error::Argument(format!("--schema: expected one of {all}, got `{name}`")));
+    }
     for name in SCHEMAS.into_iter().filter(|name| schema.is_none_or(|wanted| wanted == *name)) {
         if let Some(found) = try_schema(name, columns, &has) {
             return Ok(found);
