@@ -27,7 +27,7 @@ def _ours(method: str) -> Run:
     from lmmixup import ops
 
     def run(path: Path, k: int = 32) -> np.ndarray:
-        return ops.knn(np.load(path), k=k, method=method, num_threads=2)[0]
+        return ops.knn(np.load(path), k=k, method=method, num_threads=2).idx_QK
 
     return run
 
