@@ -145,7 +145,7 @@ def test_refuses_what_is_not_vectors() -> None:
     vectors[3, 2] = np.nan
     with pytest.raises(DataError, match="NaN in row 3"):
         cluster(vectors)
-    with pytest.raises(ArgumentError, match="C-contiguous"):
+    with pytest.raises(DataError, match="C-contiguous"):
         cluster(make_vectors(40, 7)[::2])
     with pytest.raises(ArgumentError, match="needs the tokens"):
         cluster(make_vectors(20, 7), max_tokens=10)

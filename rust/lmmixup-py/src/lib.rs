@@ -36,8 +36,8 @@ mod rust_module {
     use super::*;
     #[pymodule_export]
     use crate::cluster::{
-        cluster_graph, cluster_mergeit, cluster_paper, cluster_quality,
-        draw_sizes, most_partitionable,
+        cluster_graph, cluster_mergeit, cluster_paper, cluster_quality, draw_sizes,
+        most_partitionable,
     };
 
     #[pymodule_export]

@@ -113,8 +113,8 @@ mod tests {
         let mut keeper = IdKeeper::default();
         let ids: Vec<String> = [7, 8, 7, 7].map(|hash| keeper.make(hash)).into();
         let seven = "0000000000000007";
-        let expected =
-            [seven, "0000000000000008", &format!("{seven}-2"), &format!("{seven}-3")].map(str::to_owned);
+        let expected = [seven, "0000000000000008", &format!("{seven}-2"), &format!("{seven}-3")]
+            .map(str::to_owned);
         assert_eq!(ids, expected);
     }
 

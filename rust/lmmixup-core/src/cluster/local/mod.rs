@@ -40,6 +40,7 @@ pub struct Effort {
     pub tolerance: f64,
 }
 
+/// A change that would raise the objective by `gain`.
 #[derive(Debug, Clone, Copy)]
 pub struct Proposal {
     gain: f64,
