@@ -16,7 +16,7 @@ VERSION = 1
 
 
 class LexicalEmbedder:
-    """Hashed, idf-weighted words, word pairs and character n-grams with random signs.
+    """Hashed, idf-weighted words and character n-grams with random signs.
 
     Args:
         dim: Dimensions, 8..=8192.

@@ -23,7 +23,7 @@ def embed_lexical(
     num_threads: int = 0,
     on_progress: OnProgress | None = None,
 ) -> np.ndarray:
-    """Vectors from hashed, idf-weighted words, word pairs and character n-grams.
+    """Vectors from hashed, idf-weighted words and character n-grams.
 
     Args:
         texts: (N,) strings of any Arrow string type; a null counts as empty.
