@@ -17,6 +17,7 @@ impl Components {
     }
 
     /// The root of a node's component at this moment; shortens the path to it.
+    #[inline]
     pub fn find(&self, mut node: u32) -> u32 {
         loop {
             let parent = self.parent[node as usize].load(Ordering::Relaxed);
@@ -33,6 +34,7 @@ impl Components {
     }
 
     /// Whether two nodes are known to be connected; may be late, never wrong when true.
+    #[inline]
     pub fn same(&self, a: u32, b: u32) -> bool {
         self.find(a) == self.find(b)
     }

@@ -142,6 +142,7 @@ impl TextPool {
     }
 
     /// The encoded tokens of a record, for [`super::Shingler`].
+    #[inline]
     pub fn units(&self, record: usize) -> &[u16] {
         let start = if record == 0 { 0 } else { self.ends[record - 1] as usize };
         &self.units[start..self.ends[record] as usize]

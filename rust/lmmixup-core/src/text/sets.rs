@@ -164,17 +164,20 @@ fn finish(mut hash: u64) -> u64 {
 
 /// Whether `overlap` common elements of sets of these sizes are Jaccard ≥ `threshold`, with
 /// the very division that Python would do. Two empty sets have similarity 1.
+#[inline]
 pub fn reaches(overlap: usize, size_a: usize, size_b: usize, threshold: f64) -> bool {
     jaccard(overlap, size_a, size_b) >= threshold
 }
 
 /// |A ∩ B| / |A ∪ B|; 1 for two empty sets.
+#[inline]
 pub fn jaccard(overlap: usize, size_a: usize, size_b: usize) -> f64 {
     let union = size_a + size_b - overlap;
     if union == 0 { 1.0 } else { overlap as f64 / union as f64 }
 }
 
 /// The smallest overlap at which sets of these sizes reach the threshold.
+#[inline]
 pub fn overlap_needed(size_a: usize, size_b: usize, threshold: f64) -> usize {
     let total = (size_a + size_b) as f64;
     let mut needed = (threshold / (1.0 + threshold) * total).ceil() as usize;

@@ -105,6 +105,7 @@ impl Tokenizer {
 
 /// Hash of a token: up to eight bytes are mixed as one number, without collisions among them;
 /// longer ones by XXH3.
+#[inline]
 fn hash_token(token: &[u8]) -> u64 {
     if token.len() > 8 {
         return xxh3_64(token);
@@ -151,12 +152,14 @@ fn split_chars(word: &str, alone: impl Fn(char) -> bool, out: &mut Vec<u64>) {
 }
 
 /// White space as Python's `str.split` sees it.
+#[inline]
 pub fn is_white_space(char: char) -> bool {
     char.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&char)
 }
 
 /// Characters of scripts that are written without spaces between words, with their
 /// punctuation and full-width forms.
+#[inline]
 pub fn is_unspaced(char: char) -> bool {
     matches!(char,
         '\u{0e00}'..='\u{0fff}'     // Thai, Lao, Tibetan
