@@ -276,7 +276,7 @@ impl<'a> Scanner<'a> {
         let mut escaped = false;
         loop {
             let rest = bytes.get(self.at..).unwrap_or_default();
-            let Some(offset) = memchr2(b'"', b'\\', rest) else {
+            let Some(offset) = find_special(rest) else {
                 self.at = bytes.len();
                 return Err(self.fault("`\"` to close the string"));
             };
@@ -431,6 +431,31 @@ pub fn excerpt(text: &str) -> String {
         }
     }
     shown
+}
+
+/// Where the next quote or backslash is. The first words are looked at here: names, short values
+/// and texts with many escapes are over before a call to `memchr2` pays.
+#[inline]
+fn find_special(bytes: &[u8]) -> Option<usize> {
+    const NEAR: usize = 32;
+    for (index, word) in bytes.chunks_exact(8).take(NEAR / 8).enumerate() {
+        let word = u64::from_le_bytes(word.try_into().unwrap_or_default());
+        let found = zero_bytes(word ^ (ONES * 0x22)) | zero_bytes(word ^ (ONES * 0x5C));
+        if found != 0 {
+            return Some(index * 8 + found.trailing_zeros() as usize / 8);
+        }
+    }
+    let seen = bytes.len().min(NEAR) / 8 * 8;
+    let offset = memchr2(b'"', b'\\', bytes.get(seen..)?)?;
+    Some(seen + offset)
+}
+
+const ONES: u64 = 0x0101_0101_0101_0101;
+
+/// The high bit of the lowest byte that is zero is set; bits above it mean nothing.
+#[inline]
+fn zero_bytes(word: u64) -> u64 {
+    word.wrapping_sub(ONES) & !word & (ONES << 7)
 }
 
 fn hex4(bytes: &[u8], at: usize) -> Option<u32> {

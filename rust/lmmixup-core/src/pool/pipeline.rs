@@ -6,7 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::pool::chunk::{Chunk, Chunks};
+use crate::pool::chunk::{CHUNK_BYTES, Chunk, Chunks};
 use crate::{Error, Progress, Result};
 
 /// Chunks that may be parsed ahead of the consumer, per thread and beyond.
@@ -27,6 +27,8 @@ struct Shared<T> {
     parsed: Condvar,
     room: Condvar,
     ahead: u64,
+    /// Buffers of chunks that are done with.
+    spare: Mutex<Vec<Vec<u8>>>,
 }
 
 struct State<T> {
@@ -63,6 +65,7 @@ impl<T: Send + 'static> Pipeline<T> {
             parsed: Condvar::new(),
             room: Condvar::new(),
             ahead: num_threads as u64 + AHEAD,
+            spare: Mutex::new(Vec::new()),
         });
         let parse = Arc::new(parse);
         let mut pipeline = Self { shared, threads: Vec::new(), process: std::process::id() };
@@ -75,6 +78,14 @@ impl<T: Send + 'static> Pipeline<T> {
             pipeline.threads.push(thread);
         }
         Ok(pipeline)
+    }
+
+    /// Takes back the text of a chunk, for the memory's sake.
+    pub fn recycle(&self, buffer: Vec<u8>) {
+        // Grown for one long line, a buffer would keep its size for good.
+        if buffer.capacity() <= 2 * CHUNK_BYTES {
+            lock(&self.shared.spare).push(buffer);
+        }
     }
 
     /// What was made of the next chunk, or `None` at the end.
@@ -153,7 +164,8 @@ fn step<T: Send>(shared: &Shared<T>, parse: &(impl Fn(Chunk) -> Result<T> + Sync
         if !wait_for_room(shared, sequence) {
             return false;
         }
-        match chunks.0.next_chunk() {
+        let buffer = lock(&shared.spare).pop().unwrap_or_default();
+        match chunks.0.next_chunk(buffer) {
             Ok(Some(chunk)) => {
                 chunks.1 += 1;
                 (chunk, sequence)

@@ -67,6 +67,7 @@ impl Reader {
         let wants_id = self.plan.wanted.id;
         let mut batch = assemble(canonical, originals, &rows, wants_id, &mut keeper, rejects)?;
         add_raw(&mut batch.rejects, &chunk);
+        self.pipeline.recycle(chunk.data);
         progress.advance(batch.batch.num_rows() as u64)?;
         Ok(Some(batch))
     }
@@ -175,15 +176,20 @@ pub fn scan_columns(
         let mut seen = Seen::default();
         // A first chunk may hold nothing but broken lines.
         while seen.num_records == 0 {
-            let Some(chunk) = chunks.next_chunk()? else { break };
+            let Some(chunk) = chunks.next_chunk(Vec::new())? else { break };
             progress.advance(0)?;
             seen.extend(&look(&chunk));
         }
         return Ok(seen);
     }
-    let mut pipeline = Pipeline::start(chunks, num_threads, |chunk| Ok(look(&chunk)))?;
+    let look_and_return = |chunk: Chunk| {
+        let seen = look(&chunk);
+        Ok((seen, chunk.data))
+    };
+    let mut pipeline = Pipeline::start(chunks, num_threads, look_and_return)?;
     let mut seen = Seen::default();
-    while let Some(part) = pipeline.next(progress)? {
+    while let Some((part, data)) = pipeline.next(progress)? {
+        pipeline.recycle(data);
         seen.extend(&part);
         progress.advance(part.num_records)?;
     }
