@@ -20,8 +20,9 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(1800)]
 @pytest.fixture(scope="module")
 def dist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("dist")
-    command = [sys.executable, "-m", "maturin", "build", "--release", "--sdist", "--out", str(out)]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    for command in (["build", "--release"], ["sdist"]):
+        maturin = [sys.executable, "-m", "maturin", *command, "--out", str(out)]
+        subprocess.run(maturin, cwd=ROOT, check=True, capture_output=True)
     return out
 
 
