@@ -103,7 +103,7 @@ pub fn exact(
 /// Approximate: [`recall`] measures how many it finds. For pools of hundreds of thousands of rows;
 /// one that fits into a few cells is searched exactly. The same bits at any number of threads for
 /// a seed. Time about O(N · cell_size · overlap · D) in 8-bit products; memory beside input and
-/// result: N · (D + 8 k) bytes.
+/// result: N · (D + 12 k + 64) bytes.
 ///
 /// # Errors
 /// As [`exact`], and [`Error::Argument`] where an option is 0.

@@ -45,7 +45,7 @@ pub(super) fn of_pool(
     if k == 0 || num_cells <= options.overlap {
         return exact::of_pool(pool, k, progress);
     }
-    let best = Best::new(pool.len(), k.min(pool.len() - 1));
+    let best = Best::new(pool.len(), candidates(k).min(pool.len() - 1));
     {
         let codes = Codes::new(pool);
         let cells = Cells::new(pool, &codes, num_cells, options.overlap, options.seed, progress)?;
@@ -62,6 +62,12 @@ pub(super) fn of_pool(
     let mut found = best.decide(pool, k, progress)?;
     fill_short_rows(pool, &mut found, progress)?;
     Ok(found)
+}
+
+/// Candidates kept for `k` neighbours: products of 8 bits cannot order what is nearly as near, so
+/// that single precision needs some more to choose from.
+fn candidates(k: usize) -> usize {
+    k + k / 2 + 8
 }
 
 /// All pairs of a cell's members, merged into what is known of them.
@@ -156,7 +162,7 @@ impl Best {
             for (row, best) in part.chunks_exact(self.k).enumerate() {
                 let candidates = best.iter().copied().filter(|&entry| entry != NONE);
                 let exact = |other| pool.cosine(at * BLOCK + row, pool, other);
-                out.write(row, &exact::decide(candidates, self.k, exact));
+                out.write(row, &exact::decide(candidates, k, exact));
             }
             progress.advance(out.len() as u64)
         })?;
