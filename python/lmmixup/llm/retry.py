@@ -1,0 +1,119 @@
+"""When a failed call is tried again, and when it is not."""
+
+from __future__ import annotations
+
+import time
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING
+
+from lmmixup.errors import LmmixupError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from tenacity import RetryCallState
+
+    from lmmixup.llm.request import Failure
+
+FIRST_WAIT_S = 0.5
+"""The first wait is drawn from 0 to this; each later one from 0 to twice as much."""
+
+LONGEST_WAIT_S = 60.0
+"""Longest wait that we choose ourselves."""
+
+LONGEST_RETRY_AFTER_S = 900.0
+"""Longest wait that a server may ask for; a longer one ends the run with a message."""
+
+MAY_PASS = frozenset({408, 409, 425, 429})
+"""Statuses beside 5xx after which the same call may succeed."""
+
+WRONG_FOR_ALL = frozenset({401, 402, 403, 404, 405, 407})
+"""Statuses that every other call would get as well."""
+
+NO_MONEY = "insufficient_quota"
+"""Code in the body of a 429 that no waiting helps against."""
+
+
+class ServerError(LmmixupError):
+    """No call to this server can succeed: wrong key, no such model, unreachable."""
+
+
+class CallError(Exception):
+    """One call failed.
+
+    Args:
+        failure: Reason and detail.
+        may_pass: Whether the same call may succeed later.
+        retry_after_s: What the server asked to wait, or `None`.
+        status: HTTP status, or `None` where there was none.
+        is_paid: Whether the server may charge for it.
+    """
+
+    def __init__(
+        self,
+        failure: Failure,
+        *,
+        may_pass: bool,
+        retry_after_s: float | None = None,
+        status: int | None = None,
+        is_paid: bool = False,
+    ) -> None:
+        super().__init__(failure.detail)
+        self.failure = failure
+        self.may_pass = may_pass
+        self.retry_after_s = retry_after_s
+        self.status = status
+        self.is_paid = is_paid
+
+
+def retry_after_s(headers: Mapping[str, str], now_s: float | None = None) -> float | None:
+    """Seconds that a server asks to wait.
+
+    Args:
+        headers: Of its answer: `retry-after-ms`, or `retry-after` as seconds or as a date.
+        now_s: The time, seconds since 1970; for tests.
+
+    Returns:
+        Seconds, never negative; `None` where it does not say, or says nonsense.
+
+    Source:
+        RFC 9110, section 10.2.3; the milliseconds are OpenAI's.
+
+    Example:
+        >>> retry_after_s({"retry-after": "1.5"})
+        1.5
+        >>> retry_after_s({"retry-after": "Thu, 01 Jan 1970 00:01:00 GMT"}, now_s=20)
+        40.0
+    """
+    for name, divisor in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
+        seconds = _number(headers.get(name))
+        if seconds is not None:
+            return seconds / divisor
+    try:
+        date = parsedate_to_datetime(headers.get("retry-after", ""))
+    except ValueError:
+        return None
+    return max(0.0, date.timestamp() - (time.time() if now_s is None else now_s))
+
+
+def _number(text: str | None) -> float | None:
+    try:
+        value = float(text or "")
+    except ValueError:
+        return None
+    return value if 0 <= value < float("inf") else None
+
+
+def wait_s(state: RetryCallState) -> float:
+    """What tenacity waits: as long as the server asked, else a random exponential time."""
+    from tenacity import wait_random_exponential  # noqa: PLC0415
+
+    error = state.outcome.exception() if state.outcome is not None else None
+    asked = error.retry_after_s if isinstance(error, CallError) else None
+    drawn = wait_random_exponential(multiplier=FIRST_WAIT_S, max=LONGEST_WAIT_S)(state)
+    return drawn if asked is None else asked
+
+
+def is_worth_a_try(error: BaseException) -> bool:
+    """Whether tenacity should call again."""
+    return isinstance(error, CallError) and error.may_pass
