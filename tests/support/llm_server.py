@@ -87,6 +87,7 @@ class LLMServer:
         self.most_at_once = 0
         self.url = ""
         self._open = 0
+        self._writers: set[asyncio.StreamWriter] = set()
         self._ready = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stop: asyncio.Event | None = None
@@ -100,6 +101,10 @@ class LLMServer:
         self._ready.set()
         await self._stop.wait()
         server.close()
+        for writer in self._writers:
+            writer.transport.abort()
+        while self._writers:
+            await asyncio.sleep(0.001)
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -118,10 +123,14 @@ class LLMServer:
             self._thread.join()
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._writers.add(writer)
         with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
             while await self._request(reader, writer):
                 pass
         writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+        self._writers.discard(writer)
 
     async def _request(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
@@ -134,7 +143,7 @@ class LLMServer:
         try:
             reply, payload = self.respond(method, path, headers, body)
             if reply.delay_s or self.latency_s:
-                await asyncio.sleep(reply.delay_s or self.latency_s)
+                await self._wait(reply.delay_s or self.latency_s)
         finally:
             self._open -= 1
         lines = [f"HTTP/1.1 {reply.status} X", "Content-Type: application/json"]
@@ -144,6 +153,14 @@ class LLMServer:
         writer.write(payload[: int(len(payload) * reply.send)])
         await writer.drain()
         return reply.send == 1
+
+    async def _wait(self, seconds: float) -> None:
+        assert self._stop is not None
+        if seconds < 1:
+            await asyncio.sleep(seconds)
+        else:  # a stall, which should not keep `close` waiting
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), seconds)
 
     def respond(
         self, method: str, path: str, headers: dict[str, str], body: bytes

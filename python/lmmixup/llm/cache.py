@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -24,6 +23,9 @@ VERSION = 1
 
 BUSY_TIMEOUT_S = 60.0
 """How long to wait for another process that writes."""
+
+PAGES_AHEAD = 8192
+"""Pages of 4 KiB that the log may hold before they move into the file, with a sync."""
 
 _CREATE = """
 CREATE TABLE IF NOT EXISTS answers (
@@ -87,6 +89,7 @@ class AnswerCache:
             )
         self._db.execute("PRAGMA journal_mode = WAL")
         self._db.execute("PRAGMA synchronous = NORMAL")
+        self._db.execute(f"PRAGMA wal_autocheckpoint = {PAGES_AHEAD}")
         if application != APPLICATION_ID or version != VERSION:
             self._db.execute("BEGIN IMMEDIATE")
             self._db.execute(_CREATE)
@@ -134,8 +137,7 @@ class AnswerCache:
             FileError: The file cannot be written.
         """
         values = [
-            (key, model, server, json.dumps(asdict(answer), sort_keys=True))
-            for key, model, server, answer in rows
+            (key, model, server, json.dumps(vars(answer))) for key, model, server, answer in rows
         ]
         try:
             if len(values) == 1:

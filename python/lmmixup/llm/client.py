@@ -12,7 +12,7 @@ from lmmixup.errors import LmmixupError
 from lmmixup.llm.key import ApiKey, read_key
 from lmmixup.llm.limits import Limits
 from lmmixup.llm.request import Answer, ChatRequest, Failure, Outcome, read_answer
-from lmmixup.llm.retry import CallError, ServerError, is_worth_a_try, wait_s
+from lmmixup.llm.retry import CallError, ServerError, wait_s
 from lmmixup.llm.server import OPENAI_URL, Server
 from lmmixup.progress import SILENT, Reporter
 
@@ -172,15 +172,15 @@ class Client:
 
     async def _try(self, request: ChatRequest) -> Answer:
         """Calls until there is an answer or no use in trying."""
-        from tenacity import AsyncRetrying, retry_if_exception, stop_after_attempt  # noqa: PLC0415
-
-        retrying = AsyncRetrying(
-            stop=stop_after_attempt(self._config.max_retries + 1),
-            wait=wait_s,
-            retry=retry_if_exception(is_worth_a_try),
-            reraise=True,
-        )
-        return await retrying(self._attempt, request)
+        num_tries = 0
+        while True:
+            try:
+                return await self._attempt(request)
+            except CallError as error:
+                if not error.may_pass or num_tries == self._config.max_retries:
+                    raise
+                await asyncio.sleep(wait_s(error, num_tries))
+            num_tries += 1
 
     async def _attempt(self, request: ChatRequest) -> Answer:
         """One call, or another one where the server refuses the first one's form."""

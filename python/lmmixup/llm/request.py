@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 BYTES_PER_TOKEN = 4
@@ -34,7 +34,7 @@ class ChatRequest:
 
     def key(self) -> bytes:
         """What the answer is known by: SHA-256 of all that decides it, 32 bytes."""
-        text = json.dumps(asdict(self), sort_keys=True, ensure_ascii=True, separators=(",", ":"))
+        text = json.dumps(vars(self), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).digest()
 
     def body(self, *, structured: bool) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import time
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING
@@ -11,12 +12,10 @@ from lmmixup.errors import LmmixupError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tenacity import RetryCallState
-
     from lmmixup.llm.request import Failure
 
 FIRST_WAIT_S = 0.5
-"""The first wait is drawn from 0 to this; each later one from 0 to twice as much."""
+"""Longest first wait; each later one may be twice as long."""
 
 LONGEST_WAIT_S = 60.0
 """Longest wait that we choose ourselves."""
@@ -104,16 +103,21 @@ def _number(text: str | None) -> float | None:
     return value if 0 <= value < float("inf") else None
 
 
-def wait_s(state: RetryCallState) -> float:
-    """What tenacity waits: as long as the server asked, else a random exponential time."""
-    from tenacity import wait_random_exponential  # noqa: PLC0415
+def wait_s(error: CallError, num_retries: int) -> float:
+    """Seconds until a failed call is tried again.
 
-    error = state.outcome.exception() if state.outcome is not None else None
-    asked = error.retry_after_s if isinstance(error, CallError) else None
-    drawn = wait_random_exponential(multiplier=FIRST_WAIT_S, max=LONGEST_WAIT_S)(state)
-    return drawn if asked is None else asked
+    Args:
+        error: How it failed.
+        num_retries: Times that it was tried again before.
 
+    Returns:
+        What the server asked for; else a random time, so that calls which failed together do
+        not come back together, below a bound that doubles each time.
 
-def is_worth_a_try(error: BaseException) -> bool:
-    """Whether tenacity should call again."""
-    return isinstance(error, CallError) and error.may_pass
+    Source:
+        The "full jitter" of Brooker, Exponential Backoff And Jitter, 2015.
+    """
+    if error.retry_after_s is not None:
+        return error.retry_after_s
+    bound_s = min(LONGEST_WAIT_S, FIRST_WAIT_S * 2.0 ** min(num_retries, 16))
+    return random.uniform(bound_s / 10, bound_s)  # noqa: S311  not for secrets

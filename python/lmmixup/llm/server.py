@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any, Self
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from lmmixup.errors import LmmixupError
 from lmmixup.llm.request import Failure
@@ -72,7 +74,7 @@ class Server:
             connector=aiohttp.TCPConnector(limit=self._concurrency),
             timeout=self._timeout,
             headers=self._key.headers(),
-            trust_env=True,
+            proxy=_proxy_of(self.url),
         )
         return self
 
@@ -152,6 +154,14 @@ class Server:
         return CallError(
             Failure(reason, detail), may_pass=may_pass, retry_after_s=wait, status=status
         )
+
+
+def _proxy_of(url: str) -> str | None:
+    """The proxy of the environment for a server, looked up once: aiohttp would for each call."""
+    parts = urlsplit(url)
+    if proxy_bypass(parts.hostname or ""):
+        return None
+    return getproxies().get(parts.scheme)
 
 
 def _error_of(body: bytes) -> tuple[str, str]:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from collections import deque
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-
 from lmmixup.errors import DataError, LmmixupError
 from lmmixup.llm import Answer, Bill, ChatRequest, Client, answers, open_cache, run_async
-from lmmixup.pool import widen
 from lmmixup.progress import SILENT, Reporter
-from lmmixup.rate.judges import Bench, column_names
+from lmmixup.rate.files import RatedFiles
+from lmmixup.rate.judges import Bench
 from lmmixup.rate.prompt import judge_messages, judge_request
-from lmmixup.rate.rows import ANSWERS_SCHEMA, Judged, Reading, added_schema
+from lmmixup.rate.rows import Judged, Reading
 from lmmixup.rate.rubric import load_rubrics, rubric_for
 from lmmixup.rate.tally import Tally
 from lmmixup.stage import StageResult, StageRun
@@ -22,6 +19,8 @@ from lmmixup.stage import StageResult, StageRun
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator
     from pathlib import Path
+
+    import pyarrow as pa
 
     from lmmixup.llm import Outcome
     from lmmixup.pool import Pool
@@ -98,8 +97,6 @@ class _Rating:
         self._reporter = run.reporter
         self._rubrics = load_rubrics(config.rubric)
         self._bill = Bill.of(config)
-        # Batches whose records are being judged; the first is the one that is written next.
-        self._waiting: deque[pa.RecordBatch] = deque()
 
     async def finish(self) -> None:
         """Rates all records and fills the run's files, counts and figures."""
@@ -124,41 +121,22 @@ class _Rating:
 
     async def _rate(self, bench: Bench, tally: Tally) -> None:
         total = self._pool.num_records
-        names = column_names(bench.judges)
-        columns = added_schema(names)
-        widened = widen(self._pool.layout(self._num_threads), columns)
-        if widened.replaced:
-            self._reporter.note(
-                f"ratings of an earlier run give way: {', '.join(widened.replaced)}"
-            )
-        data = self._run.writer("data.parquet", widened.schema)
-        kept_aside = self._run.writer("answers.parquet", ANSWERS_SCHEMA)
-        judge = ", ".join(judge.name for judge in bench.judges)
-        rows: list[dict[str, object]] = []
-        answer_rows: list[dict[str, object]] = []
-        async for judged in self._judged(bench):
-            tally.add(judged)
-            self._check_worth(judged, tally)
-            records = self._waiting[0]
-            record_id = records.column("id")[len(rows)].as_py()
-            rows.append(judged.row(judge, names))
-            for one, readings in zip(bench.judges, judged.by_judge, strict=True):
-                for repeat, reading in enumerate(readings):
-                    answer_rows.append(reading.row(record_id, one.name, repeat))
-            if len(rows) == records.num_rows:
-                added = pa.RecordBatch.from_pylist(rows, schema=columns)
-                data.write(widened.join(records, added.columns))
-                kept_aside.write(pa.RecordBatch.from_pylist(answer_rows, schema=ANSWERS_SCHEMA))
-                self._waiting.popleft()
-                rows, answer_rows = [], []
-            self._reporter.beside(str(self._bill))
-            self._reporter("rate", tally.num_records, total)
+        files = RatedFiles(self._run, self._pool.layout(self._num_threads), bench.judges)
+        async with aclosing(self._judged(bench, files)) as all_judged:
+            async for judged in all_judged:
+                tally.add(judged)
+                self._check_worth(judged, tally)
+                files.add(judged)
+                self._reporter.beside(str(self._bill))
+                self._reporter("rate", tally.num_records, total)
 
-    async def _judged(self, bench: Bench) -> AsyncIterator[Judged]:
+    async def _judged(self, bench: Bench, files: RatedFiles) -> AsyncGenerator[Judged]:
         """All answers about each record, record by record."""
         repeats = self._config.judge_repeat
         by_judge: list[list[Reading]] = [[]]
-        async with aclosing(answers(self._questions(bench), self._config.concurrency)) as outcomes:
+        async with aclosing(
+            answers(self._questions(bench, files), self._config.concurrency)
+        ) as outcomes:
             async for outcome in outcomes:
                 if len(by_judge[-1]) == repeats:
                     by_judge.append([])
@@ -167,9 +145,9 @@ class _Rating:
                     yield Judged(by_judge)
                     by_judge = [[]]
 
-    def _questions(self, bench: Bench) -> Iterator[tuple[Client, ChatRequest]]:
+    def _questions(self, bench: Bench, files: RatedFiles) -> Iterator[tuple[Client, ChatRequest]]:
         for records in self._pool.batches(num_threads=self._num_threads):
-            self._waiting.append(records)
+            files.expect(records)
             for messages in record_messages(records, self._rubrics):
                 for judge, client in zip(bench.judges, bench.clients, strict=True):
                     for repeat in range(self._config.judge_repeat):
