@@ -74,7 +74,7 @@ def agreement(first: ArrayLike, second: ArrayLike) -> dict[str, float | int | No
 
     Example:
         >>> agreement([0, 1, 2, 2], [0, 1, 2, 3])
-        {'num_records': 4, 'exact': 0.75, 'kappa': 0.666667, 'qwk': 0.894737}
+        {'num_records': 4, 'exact': 0.75, 'kappa': 0.666667, 'qwk': 0.875}
     """
     one, two = (np.asarray(ratings, np.float64) for ratings in (first, second))
     if one.shape != two.shape or one.ndim != 1:

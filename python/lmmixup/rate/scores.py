@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 NUM_CLASSES = 6
 """Ratings are 0..5."""
 
+MOST_BRACES = 256
+"""Places of a text where an object is looked for: reading on from each is quadratic."""
+
 _NUMBER = re.compile(r"(\d{1,3}(?:\.\d{1,6})?)(?:\s*/\s*(\d{1,3}))?")
 _THOUGHTS = re.compile(r"<think>.*?</think>", re.DOTALL)
 _AROUND_KEY = re.compile(r"\(.*?\)|\b(?:score|rating)\b|[^a-z]")
@@ -144,7 +147,9 @@ def _score_objects(text: str) -> Iterator[dict[str, Any]]:
     """JSON objects in a text that have an overall score, with our names as keys."""
     decoder = json.JSONDecoder(object_pairs_hook=_Pairs, parse_constant=_no_constant)
     place = text.find("{")
-    while place >= 0:
+    for _ in range(MOST_BRACES):
+        if place < 0:
+            return
         try:
             value, end = decoder.raw_decode(text, place)
         except (ValueError, RecursionError):
