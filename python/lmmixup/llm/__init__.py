@@ -5,6 +5,7 @@ cache or from the server, `answers` streams many of them in order, and `Bill` sa
 use and cost.
 """
 
+from lmmixup.llm.batch import Batches
 from lmmixup.llm.cache import AnswerCache, open_cache
 from lmmixup.llm.client import Client, answers, run_async
 from lmmixup.llm.config import LLMConfig
@@ -14,6 +15,7 @@ from lmmixup.llm.request import Answer, ChatRequest, Failure, Outcome
 __all__ = [
     "Answer",
     "AnswerCache",
+    "Batches",
     "Bill",
     "ChatRequest",
     "Client",

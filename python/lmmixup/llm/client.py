@@ -12,7 +12,7 @@ from lmmixup.errors import LmmixupError
 from lmmixup.llm.key import ApiKey, read_key
 from lmmixup.llm.limits import Limits
 from lmmixup.llm.request import Answer, ChatRequest, Failure, Outcome, read_answer
-from lmmixup.llm.retry import CallError, ServerError, wait_s
+from lmmixup.llm.retry import CallError, ServerError, with_retries
 from lmmixup.llm.server import OPENAI_URL, Server
 from lmmixup.progress import SILENT, Reporter
 
@@ -39,6 +39,9 @@ SAID_WAIT_S = 10.0
 """Waits from which a person is told."""
 
 
+NOT_ASKED = Failure("not in the batch", "the server gave neither answer nor error for it")
+
+
 class Client:
     """Answers requests to one server; use it as an async context manager.
 
@@ -48,6 +51,12 @@ class Client:
         bill: Counts and bounds the cost; several clients may share one.
         reporter: Is told what a person should know.
         key: API key; `None` reads it as the config says.
+
+    Attributes:
+        server: The server.
+        cache: The cache.
+        num_reused: Answers that came from the cache.
+        batch_failures: Set after a batch: what is neither here nor in the cache is not asked.
 
     Raises:
         LmmixupError: The extra `llm` is not installed.
@@ -83,6 +92,7 @@ class Client:
         self.cache = cache
         self.bill = bill
         self.num_reused = 0
+        self.batch_failures: dict[bytes, Failure] | None = None
         self._config = config
         self._reporter = reporter
         self._limits = Limits(
@@ -131,6 +141,8 @@ class Client:
             self._say_where_from(known[1])
             self.num_reused += 1
             return known[0]
+        if self.batch_failures is not None:
+            return self.batch_failures.get(key, NOT_ASKED)
         future: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
         self._under_way[key] = future
         try:
@@ -150,7 +162,9 @@ class Client:
     async def _ask_server(self, key: bytes, request: ChatRequest) -> Outcome:
         async with self._limits.slot():
             try:
-                answer = await self._try(request)
+                answer = await with_retries(
+                    lambda: self._attempt(request), self._config.max_retries
+                )
                 self.cache.put(key, request.model, self.server.url, answer)
             except CallError as error:
                 return self._failed(error.failure)
@@ -170,18 +184,6 @@ class Client:
             raise self._given_up
         return failure
 
-    async def _try(self, request: ChatRequest) -> Answer:
-        """Calls until there is an answer or no use in trying."""
-        num_tries = 0
-        while True:
-            try:
-                return await self._attempt(request)
-            except CallError as error:
-                if not error.may_pass or num_tries == self._config.max_retries:
-                    raise
-                await asyncio.sleep(wait_s(error, num_tries))
-            num_tries += 1
-
     async def _attempt(self, request: ChatRequest) -> Answer:
         """One call, or another one where the server refuses the first one's form."""
         model, renamed = request.model, request.model in self._wants_completion_tokens
@@ -198,6 +200,16 @@ class Client:
         if structured:
             self._takes_schema.add(model)
         return answer
+
+    def body(self, request: ChatRequest) -> dict[str, Any]:
+        """What is sent for a request, in the form that the server turned out to take."""
+        return self._body(request, structured=self._is_structured(request))
+
+    def _body(self, request: ChatRequest, *, structured: bool) -> dict[str, Any]:
+        body = request.body(structured=structured)
+        if request.model in self._wants_completion_tokens and "max_tokens" in body:
+            body["max_completion_tokens"] = body.pop("max_tokens")
+        return body
 
     def _is_structured(self, request: ChatRequest) -> bool:
         wanted = request.schema is not None and self._config.structured != "off"
@@ -224,10 +236,8 @@ class Client:
         """One call within the limits, with its cost on the bill."""
         if self._given_up is not None:
             raise self._given_up
-        body = request.body(structured=structured)
-        max_tokens = body.get("max_tokens", self._config.max_tokens)
-        if request.model in self._wants_completion_tokens and "max_tokens" in body:
-            body["max_completion_tokens"] = body.pop("max_tokens")
+        body = self._body(request, structured=structured)
+        max_tokens = request.parameters.get("max_tokens", self._config.max_tokens)
         await self._limits.turn(request.estimated_tokens() + max_tokens)
         set_aside = await self.bill.set_aside(request)
         try:
@@ -246,7 +256,7 @@ class Client:
 
     def _read(self, raw: bytes, request: ChatRequest) -> Answer:
         try:
-            return read_answer(raw, request)
+            return read_answer(raw, request.estimated_tokens())
         except ValueError as error:
             what = "is no JSON" if isinstance(error, json.JSONDecodeError) else str(error)
             detail = f"{self.server.url} answered 200, but the body {what}"

@@ -106,10 +106,7 @@ class Bill:
         most = self.most(request)
         while self._max_cost is not None and self._spent + self._set_aside + most > self._max_cost:
             if not self._num_open:
-                raise CostLimitError(
-                    f"stopped at max_cost {self._max_cost:g}: {self._spent:.4f} is spent, and the "
-                    f"next request could cost {most:.4f}"
-                )
+                self.check(most)
             self._changed.clear()
             await self._changed.wait()
         self._set_aside += most
@@ -118,12 +115,24 @@ class Bill:
 
     def settle(self, set_aside: float, answer: Answer) -> None:
         """Puts an answer's real cost in place of what was set aside."""
+        self.charge(answer)
+        self._close(set_aside)
+
+    def charge(self, answer: Answer) -> None:
+        """Counts an answer for which nothing was set aside, as one of a batch."""
         self.num_requests += 1
         self.tokens_in += answer.prompt_tokens
         self.tokens_out += answer.completion_tokens
         self.num_uncounted += not answer.is_counted
-        cost = self.prices.cost(answer.prompt_tokens, answer.completion_tokens) or 0.0
-        self._close(set_aside, cost)
+        self._spent += self.prices.cost(answer.prompt_tokens, answer.completion_tokens) or 0.0
+
+    def check(self, most: float) -> None:
+        """Raises `CostLimitError` where requests of this highest cost do not fit."""
+        if self._max_cost is not None and self._spent + self._set_aside + most > self._max_cost:
+            raise CostLimitError(
+                f"stopped at max_cost {self._max_cost:g}: {self._spent:.4f} is spent, and the "
+                f"next request could cost {most:.4f}"
+            )
 
     def release(self, set_aside: float, *, is_paid: bool) -> None:
         """Ends a call without an answer.
@@ -132,10 +141,10 @@ class Bill:
             set_aside: What `set_aside` gave.
             is_paid: Whether the server may charge for it, as after a time-out.
         """
-        self._close(set_aside, set_aside if is_paid else 0.0)
+        self._spent += set_aside if is_paid else 0.0
+        self._close(set_aside)
 
-    def _close(self, set_aside: float, cost: float) -> None:
-        self._spent += cost
+    def _close(self, set_aside: float) -> None:
         self._num_open -= 1
         # Exactly nothing once no call is open: sums of floats would leave crumbs.
         self._set_aside = self._set_aside - set_aside if self._num_open else 0.0

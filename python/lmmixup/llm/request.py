@@ -101,12 +101,12 @@ class Failure:
 Outcome: TypeAlias = Answer | Failure
 
 
-def read_answer(body: bytes, request: ChatRequest) -> Answer:
+def read_answer(body: bytes, estimated_tokens: int) -> Answer:
     """The answer in the body of a chat completion.
 
     Args:
         body: JSON as the server sent it.
-        request: What was asked; its length stands in where the server counts no tokens.
+        estimated_tokens: Of the prompt; stand in where the server counts none.
 
     Returns:
         The answer.
@@ -114,10 +114,10 @@ def read_answer(body: bytes, request: ChatRequest) -> Answer:
     Raises:
         ValueError: The body is not a chat completion; says what it is.
     """
-    return answer_of(json.loads(body), request)
+    return answer_of(json.loads(body), estimated_tokens)
 
 
-def answer_of(completion: Any, request: ChatRequest) -> Answer:
+def answer_of(completion: Any, estimated_tokens: int) -> Answer:
     """The answer in a chat completion that was parsed; see `read_answer`."""
     choice = _first_choice(completion)
     message = choice.get("message")
@@ -132,7 +132,7 @@ def answer_of(completion: Any, request: ChatRequest) -> Answer:
         text=text,
         finish_reason=str(choice.get("finish_reason") or "unknown"),
         refusal=refusal or None,
-        prompt_tokens=request.estimated_tokens() if prompt is None else prompt,
+        prompt_tokens=estimated_tokens if prompt is None else prompt,
         completion_tokens=_tokens_of(text) if made is None else made,
         is_counted=prompt is not None and made is not None,
     )

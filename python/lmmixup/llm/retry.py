@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import time
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from lmmixup.errors import LmmixupError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from lmmixup.llm.request import Failure
+
+T = TypeVar("T")
 
 FIRST_WAIT_S = 0.5
 """Longest first wait; each later one may be twice as long."""
@@ -101,6 +104,27 @@ def _number(text: str | None) -> float | None:
     except ValueError:
         return None
     return value if 0 <= value < float("inf") else None
+
+
+async def with_retries(call: Callable[[], Awaitable[T]], max_retries: int) -> T:
+    """Calls until there is an answer or no use in trying.
+
+    Args:
+        call: One attempt.
+        max_retries: Further attempts after the first.
+
+    Raises:
+        CallError: The last attempt's.
+    """
+    num_retries = 0
+    while True:
+        try:
+            return await call()
+        except CallError as error:
+            if not error.may_pass or num_retries == max_retries:
+                raise
+            await asyncio.sleep(wait_s(error, num_retries))
+        num_retries += 1
 
 
 def wait_s(error: CallError, num_retries: int) -> float:

@@ -6,7 +6,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from lmmixup.errors import DataError, LmmixupError
-from lmmixup.llm import Answer, Bill, ChatRequest, Client, answers, open_cache, run_async
+from lmmixup.llm import Answer, Batches, Bill, ChatRequest, Client, answers, open_cache, run_async
 from lmmixup.progress import SILENT, Reporter
 from lmmixup.rate.files import RatedFiles
 from lmmixup.rate.judges import Bench
@@ -105,6 +105,8 @@ class _Rating:
             tally = Tally([judge.name for judge in bench.judges], self._config.judge_repeat)
             try:
                 async with bench:
+                    if self._config.batch:
+                        await self._ask_batches(bench)
                     await self._rate(bench, tally)
             except LmmixupError as error:
                 raise _with_progress(error, tally, str(cache.path)) from error
@@ -118,6 +120,18 @@ class _Rating:
 
     def _rubric_digests(self) -> dict[str, str]:
         return {name: rubric.sha256 for name, rubric in self._rubrics.items()}
+
+    async def _ask_batches(self, bench: Bench) -> None:
+        """Fills the cache by the Batch API; what it gives no answer to is not asked again."""
+        client = bench.clients[0]
+        columns = ("task_type", "prompt", "completion")
+        requests = (
+            request
+            for records in self._pool.batches(columns, num_threads=self._num_threads)
+            for _, request in self._questions_about(records, bench)
+        )
+        batches = Batches(client, self._config, self._run.work, self._reporter)
+        client.batch_failures = await batches.fetch(requests)
 
     async def _rate(self, bench: Bench, tally: Tally) -> None:
         total = self._pool.num_records
@@ -148,10 +162,15 @@ class _Rating:
     def _questions(self, bench: Bench, files: RatedFiles) -> Iterator[tuple[Client, ChatRequest]]:
         for records in self._pool.batches(num_threads=self._num_threads):
             files.expect(records)
-            for messages in record_messages(records, self._rubrics):
-                for judge, client in zip(bench.judges, bench.clients, strict=True):
-                    for repeat in range(self._config.judge_repeat):
-                        yield client, judge_request(judge.name, messages, self._config, repeat)
+            yield from self._questions_about(records, bench)
+
+    def _questions_about(
+        self, records: pa.RecordBatch, bench: Bench
+    ) -> Iterator[tuple[Client, ChatRequest]]:
+        for messages in record_messages(records, self._rubrics):
+            for judge, client in zip(bench.judges, bench.clients, strict=True):
+                for repeat in range(self._config.judge_repeat):
+                    yield client, judge_request(judge.name, messages, self._config, repeat)
 
     def _check_worth(self, judged: Judged, tally: Tally) -> None:
         if self._config.keep_going or tally.num_rated or tally.num_records < STOP_AFTER:
