@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -111,7 +112,7 @@ class Judged:
         """A judge's rating: the class of its median overall score."""
         return _class_of(self.overall_of(judge))
 
-    @property
+    @cached_property
     def rating(self) -> int | None:
         """The record's rating: the class of the median of the judges' overall scores."""
         return _class_of(self._combined("overall"))
