@@ -233,6 +233,11 @@ def test_what_every_call_would_get_stops_the_run(
     assert server.num_calls <= 8
 
 
+def test_an_address_without_v1_gets_a_hint(server: LLMServer, cache: Path) -> None:
+    with pytest.raises(ServerError, match=r"does the base URL lack its /v1\?"):
+        ask(server.url.removesuffix("/v1"), requests(1), cache)
+
+
 def test_an_empty_account_is_not_waited_for(server: LLMServer, cache: Path) -> None:
     body = b'{"error": {"message": "You ran out.", "code": "insufficient_quota"}}'
     server.script = lambda *_: Reply(status=429, raw=body, headers={"Retry-After": "60"})

@@ -60,10 +60,10 @@ class Limits:
 
 
 def _bucket(per_minute: float | None) -> AsyncLimiter | None:
-    from aiolimiter import AsyncLimiter  # noqa: PLC0415
-
     if per_minute is None:
         return None
+    from aiolimiter import AsyncLimiter  # noqa: PLC0415
+
     burst = max(1.0, per_minute / 60 * BURST_S)
     return AsyncLimiter(burst, burst * 60 / per_minute)
 

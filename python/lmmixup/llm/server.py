@@ -145,6 +145,8 @@ class Server:
         code, words = _error_of(body)
         detail = self._key.scrub(f"{self.url} answered {status}: {words}")
         wait = retry_after_s(headers)
+        if status == 404 and not urlsplit(self.url).path:
+            detail += "; does the base URL lack its /v1?"
         if status in WRONG_FOR_ALL or status // 100 == 3 or code == NO_MONEY:
             return ServerError(detail)
         if wait is not None and wait > LONGEST_RETRY_AFTER_S:

@@ -78,7 +78,7 @@ def column_names(judges: Sequence[Judge]) -> list[str]:
     return names
 
 
-class Bench:
+class Panel:
     """All judges at work; use it as an async context manager.
 
     Args:

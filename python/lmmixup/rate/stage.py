@@ -9,7 +9,7 @@ from lmmixup.errors import DataError, LmmixupError
 from lmmixup.llm import Answer, Batches, Bill, ChatRequest, Client, answers, open_cache, run_async
 from lmmixup.progress import SILENT, Reporter
 from lmmixup.rate.files import RatedFiles
-from lmmixup.rate.judges import Bench
+from lmmixup.rate.judges import Panel
 from lmmixup.rate.prompt import judge_messages, judge_request
 from lmmixup.rate.rows import Judged, Reading
 from lmmixup.rate.rubric import load_rubrics, rubric_for
@@ -101,42 +101,42 @@ class _Rating:
     async def finish(self) -> None:
         """Rates all records and fills the run's files, counts and figures."""
         with open_cache(self._config.cache, self._run.work) as cache:
-            bench = Bench(self._config, cache, self._bill, self._reporter)
-            tally = Tally([judge.name for judge in bench.judges], self._config.judge_repeat)
+            panel = Panel(self._config, cache, self._bill, self._reporter)
+            tally = Tally([judge.name for judge in panel.judges], self._config.judge_repeat)
             try:
-                async with bench:
+                async with panel:
                     if self._config.batch:
-                        await self._ask_batches(bench)
-                    await self._rate(bench, tally)
+                        await self._ask_batches(panel)
+                    await self._rate(panel, tally)
             except LmmixupError as error:
                 raise _with_progress(error, tally, str(cache.path)) from error
         run = self._run
         run.counts.kept = tally.num_records
         run.counts.input = tally.num_records + len(self._pool.rejects)
         run.figures = {**tally.figures(), "rubrics": self._rubric_digests()}
-        self._reporter.note(f"this run: {_summary(self._bill, bench.num_reused)}")
+        self._reporter.note(f"this run: {_summary(self._bill, panel.num_reused)}")
         if warning := tally.warning():
             self._reporter.note(warning)
 
     def _rubric_digests(self) -> dict[str, str]:
         return {name: rubric.sha256 for name, rubric in self._rubrics.items()}
 
-    async def _ask_batches(self, bench: Bench) -> None:
+    async def _ask_batches(self, panel: Panel) -> None:
         """Fills the cache by the Batch API; what it gives no answer to is not asked again."""
-        client = bench.clients[0]
+        client = panel.clients[0]
         columns = ("task_type", "prompt", "completion")
         requests = (
             request
             for records in self._pool.batches(columns, num_threads=self._num_threads)
-            for _, request in self._questions_about(records, bench)
+            for _, request in self._questions_about(records, panel)
         )
         batches = Batches(client, self._config, self._run.work, self._reporter)
         client.batch_failures = await batches.fetch(requests)
 
-    async def _rate(self, bench: Bench, tally: Tally) -> None:
+    async def _rate(self, panel: Panel, tally: Tally) -> None:
         total = self._pool.num_records
-        files = RatedFiles(self._run, self._pool.layout(self._num_threads), bench.judges)
-        async with aclosing(self._judged(bench, files)) as all_judged:
+        files = RatedFiles(self._run, self._pool.layout(self._num_threads), panel.judges)
+        async with aclosing(self._judged(panel, files)) as all_judged:
             async for judged in all_judged:
                 tally.add(judged)
                 self._check_worth(judged, tally)
@@ -144,31 +144,31 @@ class _Rating:
                 self._reporter.beside(str(self._bill))
                 self._reporter("rate", tally.num_records, total)
 
-    async def _judged(self, bench: Bench, files: RatedFiles) -> AsyncGenerator[Judged]:
+    async def _judged(self, panel: Panel, files: RatedFiles) -> AsyncGenerator[Judged]:
         """All answers about each record, record by record."""
         repeats = self._config.judge_repeat
         by_judge: list[list[Reading]] = [[]]
         async with aclosing(
-            answers(self._questions(bench, files), self._config.concurrency)
+            answers(self._questions(panel, files), self._config.concurrency)
         ) as outcomes:
             async for outcome in outcomes:
                 if len(by_judge[-1]) == repeats:
                     by_judge.append([])
                 by_judge[-1].append(Reading(outcome))
-                if len(by_judge) == len(bench.judges) and len(by_judge[-1]) == repeats:
+                if len(by_judge) == len(panel.judges) and len(by_judge[-1]) == repeats:
                     yield Judged(by_judge)
                     by_judge = [[]]
 
-    def _questions(self, bench: Bench, files: RatedFiles) -> Iterator[tuple[Client, ChatRequest]]:
+    def _questions(self, panel: Panel, files: RatedFiles) -> Iterator[tuple[Client, ChatRequest]]:
         for records in self._pool.batches(num_threads=self._num_threads):
             files.expect(records)
-            yield from self._questions_about(records, bench)
+            yield from self._questions_about(records, panel)
 
     def _questions_about(
-        self, records: pa.RecordBatch, bench: Bench
+        self, records: pa.RecordBatch, panel: Panel
     ) -> Iterator[tuple[Client, ChatRequest]]:
         for messages in record_messages(records, self._rubrics):
-            for judge, client in zip(bench.judges, bench.clients, strict=True):
+            for judge, client in zip(panel.judges, panel.clients, strict=True):
                 for repeat in range(self._config.judge_repeat):
                     yield client, judge_request(judge.name, messages, self._config, repeat)
 
