@@ -207,7 +207,8 @@ class Batches:
                 form = aiohttp.FormData()
                 form.add_field("purpose", "batch")
                 form.add_field("file", file, filename=f"{name}.jsonl")
-                return await self._client.server.call("POST", "/files", data=form)
+                server = self._client.server
+                return await server.call("POST", "/files", data=form, timeout=server.patience())
 
         try:
             return str(json.loads(await with_retries(call, self._config.max_retries))["id"])
@@ -267,7 +268,8 @@ class Batches:
         for name in ("output_file_id", "error_file_id"):
             if batch.get(name):
                 path = f"/files/{batch[name]}/content"
-                lines += (await self._called("GET", path)).splitlines()
+                patience = self._client.server.patience()
+                lines += (await self._called("GET", path, timeout=patience)).splitlines()
         return lines
 
     def _save(self, name: str) -> None:

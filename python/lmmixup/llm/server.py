@@ -94,6 +94,14 @@ class Server:
         headers = {"Content-Type": "application/json"}
         return await self.call("POST", path, data=data, headers=headers)
 
+    def patience(self) -> aiohttp.ClientTimeout:
+        """Time limit of a whole file: each part of it may take `timeout_s`."""
+        import aiohttp  # noqa: PLC0415
+
+        return aiohttp.ClientTimeout(
+            total=None, sock_connect=self._timeout_s, sock_read=self._timeout_s
+        )
+
     async def call(self, method: str, path: str, **options: Any) -> bytes:
         """One call, whole.
 
