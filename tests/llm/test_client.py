@@ -233,6 +233,17 @@ def test_what_every_call_would_get_stops_the_run(
     assert server.num_calls <= 8
 
 
+def test_calls_under_way_are_kept_when_a_run_stops(server: LLMServer, cache: Path) -> None:
+    server.script = lambda number, _request: (
+        Reply(status=401) if number == 3 else Reply(delay_s=0.4)
+    )
+    with pytest.raises(ServerError, match="scripted 401"):
+        ask(server, requests(300), cache, concurrency=4)
+    assert server.num_calls == 4
+    with AnswerCache(cache) as kept:
+        assert len(kept) == 3
+
+
 def test_an_address_without_v1_gets_a_hint(server: LLMServer, cache: Path) -> None:
     with pytest.raises(ServerError, match=r"does the base URL lack its /v1\?"):
         ask(server.url.removesuffix("/v1"), requests(1), cache)

@@ -203,7 +203,7 @@ def test_a_useless_judge_is_not_paid_for_long(server: LLMServer, tmp_path: Path)
     server.script = lambda *_: Reply(text='{"winner": "A"}')
     with pytest.raises(DataError, match=r"first 50 records got no rating.*'\{\"winner\": \"A\"\}'"):
         rate(server, pool(3000), tmp_path / "out", concurrency=2)
-    assert server.num_calls < 1500
+    assert server.num_calls < 100
     rows, manifest = rate(server, pool(60), tmp_path / "out", keep_going=True)
     assert len(rows) == manifest["figures"]["unrated"] == 60
 

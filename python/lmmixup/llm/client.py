@@ -39,6 +39,9 @@ SAID_WAIT_S = 10.0
 """Waits from which a person is told."""
 
 
+GRACE_S = 10.0
+"""Seconds that calls under way have when a run stops."""
+
 NOT_ASKED = Failure("not in the batch", "the server gave neither answer nor error for it")
 
 
@@ -158,6 +161,10 @@ class Client:
             raise
         finally:
             del self._under_way[key]
+
+    def stop(self) -> None:
+        """Lets no further call out; those that are under way go on."""
+        self._given_up = self._given_up or LmmixupError("the run was stopped")
 
     async def _ask_server(self, key: bytes, request: ChatRequest) -> Outcome:
         async with self._limits.slot():
@@ -303,20 +310,30 @@ async def answers(
         One outcome a request.
 
     Raises:
-        LmmixupError: As `Client.ask`; calls that are under way are given up.
+        LmmixupError: As `Client.ask`. No further call is made then, and those under way have ten
+            seconds to reach the cache.
 
     Notes:
         Holds a window of requests, however many there are.
     """
     window = min(max(1024, WINDOW * concurrency), LONGEST_WINDOW)
     tasks: deque[asyncio.Task[Outcome]] = deque()
+    clients: set[Client] = set()
     try:
         for client, request in asked:
+            clients.add(client)
             if len(tasks) >= window:
                 yield await tasks.popleft()
             tasks.append(asyncio.create_task(client.ask(request)))
         while tasks:
             yield await tasks.popleft()
+    except (LmmixupError, GeneratorExit):
+        # Calls that are under way may be paid for: their answers are worth a short wait.
+        for client in clients:
+            client.stop()
+        if tasks:
+            await asyncio.wait(tasks, timeout=GRACE_S)
+        raise
     finally:
         for task in tasks:
             task.cancel()
