@@ -7,10 +7,11 @@ use and cost.
 
 from lmmixup.llm.batch import Batches
 from lmmixup.llm.cache import AnswerCache, open_cache
-from lmmixup.llm.client import Client, answers, run_async
+from lmmixup.llm.client import Client
 from lmmixup.llm.config import LLMConfig
 from lmmixup.llm.cost import Bill, Prices
 from lmmixup.llm.request import Answer, ChatRequest, Failure, Outcome
+from lmmixup.llm.stream import answers, run_async
 
 __all__ = [
     "Answer",

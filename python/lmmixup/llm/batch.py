@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from lmmixup.llm.request import Answer, Failure, Outcome, answer_of
+from lmmixup.llm.batch_lines import custom_id_of, key_of, read_line, words_of
+from lmmixup.llm.request import Answer, Failure
 from lmmixup.llm.retry import CallError, ServerError, with_retries
 from lmmixup.progress import SILENT, Reporter
 
@@ -154,7 +154,7 @@ class Batches:
 
     def _line(self, request: ChatRequest) -> bytes:
         line = {
-            "custom_id": _custom_id(request),
+            "custom_id": custom_id_of(request),
             "method": "POST",
             "url": ENDPOINT,
             "body": self._client.body(request),
@@ -164,7 +164,7 @@ class Batches:
     def _keys(self, name: str) -> Iterator[bytes]:
         with (self._work / f"{name}.jsonl").open(encoding="utf-8") as file:
             for line in file:
-                yield _key_of(json.loads(line)["custom_id"])
+                yield key_of(json.loads(line)["custom_id"])
 
     async def _submit_waiting(self) -> None:
         for name, state in self._states.items():
@@ -247,7 +247,7 @@ class Batches:
         waiting = set(self._keys(name))
         rows: list[tuple[bytes, str, str, Answer]] = []
         for line in await self._output_lines(batch):
-            key, model, outcome = _read_line(line)
+            key, model, outcome = read_line(line)
             if key not in waiting:
                 continue
             waiting.discard(key)
@@ -301,44 +301,6 @@ def _number_after(names: Iterable[str]) -> int:
     return max((int(name.removeprefix("batch-")) + 1 for name in names), default=0)
 
 
-def _custom_id(request: ChatRequest) -> str:
-    """Key and estimated tokens, so that an answer can be read without its request."""
-    key = base64.b32encode(request.key()).decode().rstrip("=")
-    return f"{key}-{request.estimated_tokens()}"
-
-
-def _key_of(custom_id: str) -> bytes:
-    text = custom_id.partition("-")[0]
-    return base64.b32decode(text + "=" * (-len(text) % 8))
-
-
-def _read_line(line: bytes) -> tuple[bytes, str, Outcome]:
-    """One line of a batch's output: key, model, and the answer or why there is none.
-
-    Raises:
-        ServerError: The line is not one of a batch of ours.
-    """
-    try:
-        row = json.loads(line)
-        key, tokens = _key_of(row["custom_id"]), int(row["custom_id"].partition("-")[2])
-        response = row.get("response") or {}
-        status, body = response.get("status_code"), response.get("body") or {}
-        if status != 200:
-            words = _words_of(row.get("error")) or _words_of(body.get("error"))
-            return key, "", Failure(f"status {status}" if status else "batch error", words)
-        model = str(body.get("model"))
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise ServerError(f"expected a line of a batch's output, got {line[:200]!r}") from None
-    try:
-        return key, model, answer_of(body, tokens)
-    except ValueError as error:
-        return key, model, Failure("malformed answer", str(error))
-
-
-def _words_of(error: Any) -> str:
-    return str(error.get("message") or error.get("code") or "") if isinstance(error, dict) else ""
-
-
 def _errors_of(batch: dict[str, Any]) -> str:
     errors = (batch.get("errors") or {}).get("data") or []
-    return "; ".join(_words_of(error) for error in errors[:3]) or "the server does not say why"
+    return "; ".join(words_of(error) for error in errors[:3]) or "the server does not say why"

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections import deque
-from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 from lmmixup.errors import LmmixupError
 from lmmixup.llm.key import ApiKey, read_key
@@ -17,20 +15,11 @@ from lmmixup.llm.server import OPENAI_URL, Server
 from lmmixup.progress import SILENT, Reporter
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Coroutine, Iterable
     from types import TracebackType
 
     from lmmixup.llm.cache import AnswerCache
     from lmmixup.llm.config import LLMConfig
     from lmmixup.llm.cost import Bill
-
-T = TypeVar("T")
-
-WINDOW = 64
-"""Requests under way, as a multiple of the concurrency: how far others may run ahead of one
-that is slow, since answers are handed over in order."""
-
-LONGEST_WINDOW = 8192
 
 REFUSED = frozenset({400, 422, 501})
 """Statuses by which a server may mean that it takes no schema."""
@@ -38,9 +27,6 @@ REFUSED = frozenset({400, 422, 501})
 SAID_WAIT_S = 10.0
 """Waits from which a person is told."""
 
-
-GRACE_S = 10.0
-"""Seconds that calls under way have when a run stops."""
 
 NOT_ASKED = Failure("not in the batch", "the server gave neither answer nor error for it")
 
@@ -295,60 +281,3 @@ def _wants_other_name(error: Exception) -> bool:
         and error.status == 400
         and "max_completion_tokens" in error.failure.detail
     )
-
-
-async def answers(
-    asked: Iterable[tuple[Client, ChatRequest]], concurrency: int
-) -> AsyncGenerator[Outcome]:
-    """Outcomes of many requests, in their order.
-
-    Args:
-        asked: Requests, each with the client that answers it; read as far ahead as needed.
-        concurrency: Calls at a time; sets how far that is.
-
-    Yields:
-        One outcome a request.
-
-    Raises:
-        LmmixupError: As `Client.ask`. No further call is made then, and those under way have ten
-            seconds to reach the cache.
-
-    Notes:
-        Holds a window of requests, however many there are.
-    """
-    window = min(max(1024, WINDOW * concurrency), LONGEST_WINDOW)
-    tasks: deque[asyncio.Task[Outcome]] = deque()
-    clients: set[Client] = set()
-    try:
-        for client, request in asked:
-            clients.add(client)
-            if len(tasks) >= window:
-                yield await tasks.popleft()
-            tasks.append(asyncio.create_task(client.ask(request)))
-        while tasks:
-            yield await tasks.popleft()
-    except (LmmixupError, GeneratorExit):
-        # Calls that are under way may be paid for: their answers are worth a short wait.
-        for client in clients:
-            client.stop()
-        if tasks:
-            await asyncio.wait(tasks, timeout=GRACE_S)
-        raise
-    finally:
-        for task in tasks:
-            task.cancel()
-        for task in tasks:
-            with suppress(asyncio.CancelledError, Exception):
-                await task
-
-
-def run_async(main: Coroutine[Any, Any, T]) -> T:
-    """Runs a coroutine to its end, also where a loop is running already, as in a notebook."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(main)
-    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
-
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(asyncio.run, main).result()
