@@ -172,6 +172,8 @@ BROKEN = {
     "not a completion": Reply(raw=b'{"hello": 1}'),
     "no choice": Reply(raw=b'{"choices": []}'),
     "a list": Reply(raw=b"[]"),
+    "depth": Reply(raw=b"[" * 200_000),
+    "depth in an error": Reply(status=500, raw=b'{"a":' * 200_000),
     "html": Reply(status=502, raw=b"<html>Bad Gateway</html>"),
 }
 

@@ -79,6 +79,21 @@ def test_every_record_stays_rated_or_with_a_reason(server: LLMServer, tmp_path: 
     assert kept[11]["answer"] is None
 
 
+def test_what_no_file_can_hold_does_not_end_the_run(server: LLMServer, tmp_path: Path) -> None:
+    half = "\ud83d"
+    error = json.dumps({"error": {"message": f"bad {half}"}}).encode()
+    odd = Reply(text=f'{{"overall": 8}} {half} \0')
+    replies = [scored(7.1), odd, Reply(text=None, refusal=half), scored(7, finish_reason=half),
+               Reply(status=400, raw=error)]  # fmt: skip
+    server.script = lambda _number, request: replies[asked_row(request)]
+    rows, _ = rate(server, pool(5), tmp_path / "out")
+    assert [row["rating"] for row in rows] == [3, 4, None, 3, None]
+    assert rows[0]["overall"] == 7.1
+    kept = pq.read_table(tmp_path / "out" / "answers.parquet").to_pylist()
+    assert kept[1]["answer"] == '{"overall": 8} ? \0'
+    assert kept[4]["detail"].endswith("bad ?")
+
+
 def test_the_task_type_chooses_the_rubric(server: LLMServer, tmp_path: Path) -> None:
     types = ["qa", "tfq", "mcq", "cs", "para", None]
     rate(server, pool(6, task_type=types), tmp_path / "out", concurrency=1)

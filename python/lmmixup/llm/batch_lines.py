@@ -6,7 +6,7 @@ import base64
 import json
 from typing import TYPE_CHECKING, Any
 
-from lmmixup.llm.request import Failure, Outcome, answer_of
+from lmmixup.llm.request import Failure, Outcome, answer_of, writable
 from lmmixup.llm.retry import ServerError
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def read_line(line: bytes) -> tuple[bytes, str, Outcome]:
             words = words_of(row.get("error")) or words_of(body.get("error"))
             return key, "", Failure(f"status {status}" if status else "batch error", words)
         model = str(body.get("model"))
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ServerError(f"expected a line of a batch's output, got {line[:200]!r}") from None
     try:
         return key, model, answer_of(body, tokens)
@@ -50,4 +50,5 @@ def read_line(line: bytes) -> tuple[bytes, str, Outcome]:
 
 def words_of(error: Any) -> str:
     """What an error of the interface says; empty where it is none."""
-    return str(error.get("message") or error.get("code") or "") if isinstance(error, dict) else ""
+    words = error.get("message") or error.get("code") if isinstance(error, dict) else None
+    return writable(str(words or ""))

@@ -250,7 +250,7 @@ class Client:
     def _read(self, raw: bytes, request: ChatRequest) -> Answer:
         try:
             return read_answer(raw, request.estimated_tokens())
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             what = "is no JSON" if isinstance(error, json.JSONDecodeError) else str(error)
             detail = f"{self.server.url} answered 200, but the body {what}"
             failure = Failure("malformed answer", detail)

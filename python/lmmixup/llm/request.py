@@ -10,6 +10,9 @@ from typing import Any, TypeAlias
 BYTES_PER_TOKEN = 4
 """UTF-8 bytes that count as one token where a number is needed before the server said it."""
 
+MOST_COUNTED = 2**53
+"""A count of tokens from which it is nonsense."""
+
 TOKENS_PER_MESSAGE = 16
 """Tokens that a chat template may put around one message."""
 
@@ -129,9 +132,9 @@ def answer_of(completion: Any, estimated_tokens: int) -> Answer:
     usage = completion.get("usage")
     prompt, made = _count(usage, "prompt_tokens"), _count(usage, "completion_tokens")
     return Answer(
-        text=text,
-        finish_reason=str(choice.get("finish_reason") or "unknown"),
-        refusal=refusal or None,
+        text=None if text is None else writable(text),
+        finish_reason=writable(str(choice.get("finish_reason") or "unknown")),
+        refusal=writable(refusal) if refusal else None,
         prompt_tokens=estimated_tokens if prompt is None else prompt,
         completion_tokens=_tokens_of(text) if made is None else made,
         is_counted=prompt is not None and made is not None,
@@ -148,8 +151,14 @@ def _first_choice(completion: Any) -> dict[str, Any]:
 
 def _count(usage: Any, name: str) -> int | None:
     value = usage.get(name) if isinstance(usage, dict) else None
-    is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 0
-    return value if is_count else None
+    if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < MOST_COUNTED:
+        return value
+    return None
+
+
+def writable(text: str) -> str:
+    """The text with `?` for halves of surrogate pairs: JSON may hold them, no file can."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _tokens_of(text: str | None) -> int:

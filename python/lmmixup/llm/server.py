@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 from lmmixup.errors import LmmixupError
-from lmmixup.llm.request import Failure
+from lmmixup.llm.request import Failure, writable
 from lmmixup.llm.retry import (
     LONGEST_RETRY_AFTER_S,
     MAY_PASS,
@@ -144,7 +144,8 @@ class Server:
         raise self._refused(answer.status, answer.headers, body)
 
     def _unreachable(self, error: aiohttp.ClientConnectorError) -> Exception:
-        detail = f"cannot reach {self.url}: {_words(error.os_error)}; is the server running?"
+        why = _words(getattr(error, "os_error", error))
+        detail = f"cannot reach {self.url}: {why}; is the server running?"
         if not self._has_answered:
             return ServerError(detail)
         return CallError(Failure("unreachable", detail), may_pass=True)
@@ -180,9 +181,9 @@ def _error_of(body: bytes) -> tuple[str, str]:
     try:
         error = json.loads(text)["error"]
         code, words = str(error.get("code")), str(error["message"])
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         code, words = "", text
-    words = " ".join(words.split())
+    words = " ".join(writable(words).split())
     return code, words[:DETAIL_CHARS] or "no words"
 
 

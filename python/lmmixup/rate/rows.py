@@ -24,7 +24,7 @@ ANSWERS_SCHEMA = pa.schema(
         pa.field("rating", pa.int8()),
         pa.field("reason", pa.string()),
         pa.field("detail", pa.string()),
-        *(pa.field(name, pa.float32()) for name in SCORES),
+        *(pa.field(name, pa.float64()) for name in SCORES),
         pa.field("finish_reason", pa.string()),
         pa.field("prompt_tokens", pa.int64()),
         pa.field("completion_tokens", pa.int64()),
@@ -47,14 +47,14 @@ def added_schema(names: Sequence[str]) -> pa.Schema:
     fields = [
         pa.field("rating", pa.int8()),
         pa.field("rating_reason", pa.string()),
-        *(pa.field(name, pa.float32()) for name in SCORES),
+        *(pa.field(name, pa.float64()) for name in SCORES),
         pa.field("judge", pa.string(), nullable=False),
         pa.field("num_ratings", pa.int32(), nullable=False),
     ]
     if len(names) > 1:
         for name in names:
             fields.append(pa.field(f"rating_{name}", pa.int8()))
-            fields.append(pa.field(f"overall_{name}", pa.float32()))
+            fields.append(pa.field(f"overall_{name}", pa.float64()))
     return pa.schema(fields)
 
 
