@@ -41,7 +41,7 @@ def url() -> Iterator[str]:
     assert spec.submodule_search_locations is not None
     model = Path(spec.submodule_search_locations[0]) / MODEL_FILE
     command = [sys.executable, str(Path(model_server.__file__)), str(model)]
-    env = {**os.environ, "HF_HUB_OFFLINE": "1"}
+    env = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)
     assert process.stdout is not None
     try:
