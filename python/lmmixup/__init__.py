@@ -16,9 +16,20 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lmmixup import cluster as cluster
-    from lmmixup import dedup, embed, errors, explain, ops, pool
+    from lmmixup import dedup, embed, errors, explain, llm, ops, pool, rate
 
-__all__ = ["__version__", "cluster", "dedup", "embed", "errors", "explain", "ops", "pool"]
+__all__ = [
+    "__version__",
+    "cluster",
+    "dedup",
+    "embed",
+    "errors",
+    "explain",
+    "llm",
+    "ops",
+    "pool",
+    "rate",
+]
 
 __version__: str
 

@@ -31,6 +31,9 @@ class Reporter:
     def note(self, message: str) -> None:
         """Says one sentence that a person should read, such as a method that was chosen."""
 
+    def beside(self, text: str) -> None:
+        """Sets what stands beside the bar of the current phase, such as what it cost so far."""
+
     def track(self, items: Iterable[T], phase: str, total: int | None = None) -> Iterator[T]:
         """Yields the items and counts them as a phase.
 
@@ -73,6 +76,8 @@ class Bars(Reporter):
         self._display: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
         self._last_line_s: dict[str, float] = {}
+        self._first_s: dict[str, float] = {}
+        self._beside = ""
 
     def __call__(self, phase: str, done: int, total: int) -> None:
         """Moves the bar of a phase."""
@@ -90,12 +95,17 @@ class Bars(Reporter):
         else:
             sys.stderr.write(f"{message}\n")
 
+    def beside(self, text: str) -> None:
+        """Shows the text with the next move of the bar, or in the next line."""
+        self._beside = text
+
     def close(self) -> None:
         """Takes the bars away from the terminal."""
         if self._display is not None:
             self._display.stop()
         self._display = None
         self._tasks.clear()
+        self._beside = ""
 
     def _draw(self, phase: str, done: int, total: int) -> None:
         if self._display is None:
@@ -103,8 +113,11 @@ class Bars(Reporter):
             self._display.start()
         if phase not in self._tasks:
             self._finish_others()
-            self._tasks[phase] = self._display.add_task(phase, total=total or None)
-        self._display.update(self._tasks[phase], completed=done, total=total or None)
+            self._beside = ""
+            self._tasks[phase] = self._display.add_task(phase, total=total or None, beside="")
+        self._display.update(
+            self._tasks[phase], completed=done, total=total or None, beside=self._beside
+        )
 
     def _finish_others(self) -> None:
         # A phase ends when the next begins: compiled functions report every 100 ms only, so
@@ -117,10 +130,19 @@ class Bars(Reporter):
     def _print(self, phase: str, done: int, total: int) -> None:
         now = time.monotonic()
         last = self._last_line_s.setdefault(phase, now)
+        self._first_s.setdefault(phase, now)
         if now - last >= _LINE_EVERY_S:
             self._last_line_s[phase] = now
             share = f" of {total:,} ({done / total:.0%})" if total else ""
-            sys.stderr.write(f"{phase}: {done:,}{share}\n")
+            beside = f", {self._beside}" if self._beside else ""
+            left = _time_left(now - self._first_s[phase], done, total)
+            sys.stderr.write(f"{phase}: {done:,}{share}{beside}{left}\n")
+
+
+def _time_left(taken_s: float, done: int, total: int) -> str:
+    if not done or not total:
+        return ""
+    return f", {taken_s * (total - done) / done / 60:,.0f} min left"
 
 
 def _rich_progress() -> Progress:
@@ -148,5 +170,6 @@ def _rich_progress() -> Progress:
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
+        TextColumn("{task.fields[beside]}"),
         console=Console(stderr=True),
     )

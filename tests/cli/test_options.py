@@ -62,6 +62,11 @@ def test_every_kind_is_parsed() -> None:
     )
 
 
+def test_several_values_come_together_or_one_by_one() -> None:
+    config, _ = run("--prefer-source", "a", "--prefer-source", "b,c")
+    assert config == Config(prefer_source=("a", "b", "c"))
+
+
 def test_out_of_range_names_the_option_and_what_came() -> None:
     error, _ = run("--threshold", "3")
     assert isinstance(error, ArgumentError)

@@ -14,6 +14,7 @@ COMMANDS = {
     "pool": "Import, look at and export instruction pools.",
     "dedup": "Remove exact and near-duplicate records.",
     "embed": "Turn records into vectors.",
+    "rate": "Rate records from 0 to 5 by judge LLMs.",
     "cluster": "Group records into clusters of bounded size.",
     "explain": "Say what became of one record.",
 }

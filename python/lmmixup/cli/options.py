@@ -23,7 +23,7 @@ def options_of(model: type[BaseModel]) -> list[click.Option]:
     """One option for each field of a config model.
 
     Names turn `_` into `-`, docstrings become help, defaults are shown. Tuples take values
-    separated by commas; booleans are `--name / --no-name` pairs.
+    separated by commas, and may be given several times; booleans are `--name / --no-name` pairs.
 
     Args:
         model: The config class; every field needs a default and a docstring.
@@ -78,7 +78,9 @@ def _option(name: str, info: FieldInfo) -> click.Option:
             [flag], type=click.Choice([str(v) for v in get_args(kind)]), **attributes
         )
     if get_origin(kind) is tuple:
-        return click.Option([flag], callback=_split, metavar="A,B,…", **attributes)
+        return click.Option(
+            [flag], callback=_split_each, metavar="A,B,…", multiple=True, **attributes
+        )
     if get_origin(kind) is dict:
         return click.Option([flag], callback=_split_pairs, metavar="A=B,…", **attributes)
     return click.Option([flag], type=_CLICK_TYPES.get(kind, click.STRING), **attributes)
@@ -107,15 +109,18 @@ def _help(info: FieldInfo) -> str:
     return text if default is None or default in ((), {}) else f"{text} [default: {shown}]"
 
 
-def _split(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:  # noqa: ARG001
-    return None if value is None else tuple(part.strip() for part in value.split(",") if part)
+def _split(value: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(",") if part)
 
 
-def _split_pairs(ctx: click.Context, param: click.Parameter, value: str | None) -> Any:
-    parts = _split(ctx, param, value)
-    if parts is None:
+def _split_each(ctx: click.Context, param: click.Parameter, value: Any) -> Any:  # noqa: ARG001
+    return tuple(part for one in value for part in _split(one)) if value else None
+
+
+def _split_pairs(ctx: click.Context, param: click.Parameter, value: Any) -> Any:  # noqa: ARG001
+    if value is None:
         return None
-    pairs = [part.partition("=") for part in parts]
+    pairs = [part.partition("=") for part in _split(value)]
     if any(not (key and equals and target) for key, equals, target in pairs):
         raise click.BadParameter(f"expected A=B pairs separated by commas, got {value!r}")
     return {key: target for key, _, target in pairs}

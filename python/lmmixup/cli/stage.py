@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lmmixup.cli import EXIT_REJECTS
+from lmmixup.cli import EXIT_FAILED, EXIT_REJECTS
 from lmmixup.cli.options import build, command_with, options_of
 from lmmixup.pool import PoolOptions, open_pool
 from lmmixup.progress import SILENT, Bars, Reporter
@@ -30,6 +30,7 @@ NUM_THREADS = click.Option(
     ["--num-threads"], type=click.IntRange(min=0), default=0, help="Threads; 0 takes all cores."
 )
 OVERWRITE = click.Option(["--overwrite"], is_flag=True, help="Replace an output that exists.")
+DRY_RUN = click.Option(["--dry-run"], is_flag=True, help="Say what it would do and cost, and stop.")
 REJECTS_OK = click.Option(
     ["--rejects-ok"], is_flag=True, help="Exit with 0 even where records were rejected."
 )
@@ -44,6 +45,8 @@ def stage_command(
     examples: Iterable[str],
     files: Mapping[str, str],
     sources: click.Argument = SOURCES,
+    preview: Callable[..., list[tuple[str, str]]] | None = None,
+    complaint: Callable[[StageResult], str | None] = lambda _result: None,
 ) -> click.Command:
     """The command of a stage.
 
@@ -55,6 +58,10 @@ def stage_command(
         examples: Command lines that work as they stand.
         files: What each output file holds, by its name, for the closing lines.
         sources: The positional argument, where the usual one does not say enough.
+        preview: Its `preview(pool, config, *, num_threads, reporter)`: lines of what it would
+            do; gives the command a `--dry-run`.
+        complaint: Says what is wrong with a result that was written all the same; the command
+            then prints it and exits with 1.
 
     Returns:
         A click command.
@@ -65,6 +72,12 @@ def stage_command(
         stage_config = build(config, given)
         with make_reporter(quiet=given["quiet"] or given["json"]) as reporter:
             pool = open_pool(given_sources, build(PoolOptions, given))
+            if preview is not None and given["dry_run"]:
+                lines = preview(
+                    pool, stage_config, num_threads=given["num_threads"], reporter=reporter
+                )
+                show_preview(lines, as_json=given["json"])
+                return 0
             result = run(
                 pool,
                 stage_config,
@@ -78,12 +91,17 @@ def stage_command(
             click.echo(json.dumps(result.manifest))
         elif not given["quiet"]:
             show_result(result, files)
+        if problem := complaint(result):
+            click.echo(f"lmmixup: {problem}", err=True)
+            return EXIT_FAILED
         return exit_status(result, rejects_ok=given["rejects_ok"])
 
     own = options_of(config)
     own_names = {option.name for option in own}
     shared = [option for option in options_of(PoolOptions) if option.name not in own_names]
     common = [OVERWRITE, REJECTS_OK, NUM_THREADS, QUIET, JSON]
+    if preview is not None:
+        common.insert(0, DRY_RUN)
     return command_with(
         name, callback, [sources, OUTPUT, *own, *shared, *common], examples=examples, help=help
     )
@@ -109,6 +127,16 @@ def show_rejects(result: StageResult) -> None:
     more = result.num_rejected - MAX_REJECTS_SHOWN
     if more > 0:
         click.echo(f"rejected: {more:,} more, see {result.path / 'rejects.jsonl'}", err=True)
+
+
+def show_preview(lines: list[tuple[str, str]], *, as_json: bool) -> None:
+    """Prints the lines of a preview."""
+    if as_json:
+        click.echo(json.dumps(dict(lines), ensure_ascii=False))
+        return
+    width = max(len(label) for label, _ in lines)
+    for label, value in lines:
+        click.echo(f"{label:<{width}}  {value}")
 
 
 def show_result(result: StageResult, files: Mapping[str, str]) -> None:

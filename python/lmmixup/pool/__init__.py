@@ -4,6 +4,7 @@
 not detect and convert again; `export` gives the original columns back.
 """
 
+from lmmixup.pool.added import Widened, widen
 from lmmixup.pool.export import export
 from lmmixup.pool.head import head
 from lmmixup.pool.importing import PoolConfig, run
@@ -22,9 +23,11 @@ __all__ = [
     "Reject",
     "RejectLog",
     "SourceStats",
+    "Widened",
     "export",
     "head",
     "open_pool",
     "run",
     "stats",
+    "widen",
 ]

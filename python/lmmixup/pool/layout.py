@@ -181,7 +181,7 @@ def merge(
         if target is not None and kind == pa.string() and not is_json:
             originals.append(Original(name, target, False, omit_nulls))
             continue
-        column = name if name not in CANONICAL.names else _free_name(name, taken)
+        column = name if name not in CANONICAL.names else free_name(name, taken)
         originals.append(Original(name, column, is_json, omit_nulls))
         fields.append(pa.field(column, kind, metadata=_json_metadata(is_json)))
     return with_metadata(pa.schema(fields), schema_name, tuple(originals))
@@ -202,7 +202,8 @@ def _json_metadata(is_json: bool) -> dict[bytes, bytes] | None:
     return JSON_METADATA if is_json else None
 
 
-def _free_name(name: str, taken: set[str]) -> str:
+def free_name(name: str, taken: set[str]) -> str:
+    """`original_NAME`, with underscores behind it until nothing else has the name."""
     free = f"original_{name}"
     while free in taken:
         free += "_"

@@ -1,0 +1,85 @@
+"""Many requests at once, their outcomes one after the other."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from lmmixup.errors import LmmixupError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Coroutine, Iterable
+
+    from lmmixup.llm.client import Client
+    from lmmixup.llm.request import ChatRequest, Outcome
+
+T = TypeVar("T")
+
+WINDOW = 64
+"""Requests under way, as a multiple of the concurrency: how far others may run ahead of one
+that is slow, since answers are handed over in order."""
+
+LONGEST_WINDOW = 8192
+"""Requests under way at most: some 50 MB of ordinary records."""
+
+GRACE_S = 10.0
+"""Seconds that calls under way have when a run stops."""
+
+
+async def answers(
+    asked: Iterable[tuple[Client, ChatRequest]], concurrency: int
+) -> AsyncGenerator[Outcome]:
+    """Outcomes of many requests, in their order.
+
+    Args:
+        asked: Requests, each with the client that answers it; read as far ahead as needed.
+        concurrency: Calls at a time; sets how far that is.
+
+    Yields:
+        One outcome a request.
+
+    Raises:
+        LmmixupError: As `Client.ask`. No further call is made then, and those under way have ten
+            seconds to reach the cache.
+
+    Notes:
+        Holds a window of requests, however many there are.
+    """
+    window = min(max(1024, WINDOW * concurrency), LONGEST_WINDOW)
+    tasks: deque[asyncio.Task[Outcome]] = deque()
+    clients: set[Client] = set()
+    try:
+        for client, request in asked:
+            clients.add(client)
+            if len(tasks) >= window:
+                yield await tasks.popleft()
+            tasks.append(asyncio.create_task(client.ask(request)))
+        while tasks:
+            yield await tasks.popleft()
+    except (LmmixupError, GeneratorExit):
+        # Calls that are under way may be paid for: their answers are worth a short wait.
+        for client in clients:
+            client.stop()
+        if tasks:
+            await asyncio.wait(tasks, timeout=GRACE_S)
+        raise
+    finally:
+        for task in tasks:
+            task.cancel()
+        for task in tasks:
+            with suppress(asyncio.CancelledError, Exception):
+                await task
+
+
+def run_async(main: Coroutine[Any, Any, T]) -> T:
+    """Runs a coroutine to its end, also where a loop is running already, as in a notebook."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(main)
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415
+
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, main).result()
