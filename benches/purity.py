@@ -9,7 +9,7 @@
 records whose nearest neighbour is of the same group.
 
     python benches/purity.py --data ../shared/data --embedders lexical wordllama
-    pytest benches/purity.py -W default
+    pytest benches/purity.py
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def judge(data: Path, embedders: list[str], max_groups: int | None) -> list[dict
 def test_clusters_are_purer_than_chance(shared_data: Path) -> None:
     for row in judge(shared_data, ["lexical"], 60):
         if row["name"] == "lexical":
-            assert row["purity_2_5"] > row["purity_2_25"] > 10 / row["groups"]
+            assert min(row["purity_2_5"], row["purity_2_25"]) > 0.7
 
 
 def main() -> None:
