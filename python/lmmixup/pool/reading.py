@@ -357,10 +357,9 @@ class Pool:
             columns: As in `batches`.
         """
         names = list(self.schema.names if columns is None else columns)
-        schema, _ = (
-            (pa.schema([self.schema.field(name) for name in names]), None)
-            if self._own
-            else self._wanted(names, 0)
-        )
         batches = list(self.batches(names))
-        return pa.Table.from_batches(batches, batches[0].schema if batches else schema)
+        if batches:
+            return pa.Table.from_batches(batches)
+        if self._own is None:
+            return self._wanted(names, 0)[0].empty_table()
+        return pa.schema([self.schema.field(name) for name in names]).empty_table()
