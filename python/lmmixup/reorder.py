@@ -54,6 +54,7 @@ def reordered(
         source_of[inside] = np.arange(len(inside))
         yield _taken(path, pa.array(source_of))
         path.unlink()
+        pa.default_memory_pool().release_unused()  # else the next part comes beside the last
         first += bucket_rows
 
 
