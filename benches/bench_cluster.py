@@ -6,9 +6,7 @@ pytest benches/bench_cluster.py --benchmark-only
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -16,6 +14,9 @@ import pytest
 import cluster_quality
 import measure
 from contenders import cluster, knn
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NAMES = ("paper", "ours", "ours_same", "ours_drawn")
 
@@ -25,7 +26,8 @@ def test_cluster(benchmark: Any, small_vectors: Path, name: str) -> None:
     run = getattr(cluster, name)()
     benchmark.group = "clusters of 2..5, 4,000 x 64"
     sizes = {"low": 2, "high": 5, "mean": 3, "std": 1}
-    labels = benchmark.pedantic(run, args=(small_vectors,), kwargs=sizes, rounds=2)
+    rounds = 1 if name == "paper" else 3
+    labels = benchmark.pedantic(run, args=(small_vectors,), kwargs=sizes, rounds=rounds)
     counts = np.bincount(labels[labels >= 0])
     counts = counts[counts > 0]
     assert counts.min() >= 2
@@ -34,12 +36,8 @@ def test_cluster(benchmark: Any, small_vectors: Path, name: str) -> None:
 
 def main() -> None:
     """Run the rounds, judge the clusters, write the results."""
-    parser = argparse.ArgumentParser(description="Clusters beside the paper's algorithm.")
-    parser.add_argument("--pool", type=Path, required=True, help="vectors, .npy")
-    parser.add_argument("--repeat", type=int, default=1)
-    parser.add_argument("--only", nargs="+", choices=NAMES, default=list(NAMES))
+    parser = measure.parser("Clusters beside the paper's algorithm.", NAMES, repeat=1)
     parser.add_argument("--first", type=int, help="only so many vectors")
-    parser.add_argument("--name")
     parser.add_argument(
         "--sizes", nargs=4, type=int, default=[2, 5, 3, 1], metavar=("MIN", "MAX", "MEAN", "STD")
     )
@@ -50,14 +48,14 @@ def main() -> None:
     if args.first:
         source = args.pool.with_suffix(f".{args.first}.npy")
         np.save(source, vectors)
+    nearest = knn.nearest(vectors, np.arange(len(vectors)), 8)
+
+    def judged(labels: np.ndarray, _: float) -> dict[str, Any]:
+        return cluster_quality.judge(vectors, labels, nearest, low, high)
+
     options = {"low": low, "high": high, "mean": mean, "std": std}
     runs = measure.run_rounds("contenders.cluster", args.only, source, args.repeat, **options)
-    nearest = knn.nearest(vectors, np.arange(len(vectors)), 8)
-    rows = []
-    for one in runs.values():
-        assert one.result is not None
-        judged = cluster_quality.judge(vectors, one.result, nearest, low, high)
-        rows.append(one.summary(runs.get("ours")) | judged)
+    rows = measure.rows_of(runs, "ours", judged)
     title = f"Clusters of {low}..{high} records (mean {mean}, std {std}), {len(vectors)} vectors"
     name = args.name or f"cluster_{len(vectors)}_{low}_{high}"
     measure.save(name, title, source, rows, repeat=args.repeat, sizes=args.sizes)

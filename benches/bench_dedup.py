@@ -60,16 +60,16 @@ def judge(result: np.ndarray, exact: truth.Truth | None, path: Path) -> dict[str
 
 def main() -> None:
     """Run the rounds, judge the families, write the results."""
-    args = measure.parse("Near-dedup beside the peers.", NAMES, NAMES)
+    args = measure.parser("Near-dedup beside the peers.", NAMES).parse_args()
     path = args.pool.with_suffix(".truth.parquet")
     exact = truth.Truth.read(path) if path.exists() else None
+
+    def judged(result: np.ndarray, seconds: float) -> dict[str, Any]:
+        rate = {"records_per_s": round(result.shape[-1] / seconds)}
+        return rate | judge(result, exact, args.pool)
+
     runs = measure.run_rounds("contenders.dedup", args.only, args.pool, args.repeat)
-    rows = []
-    for one in runs.values():
-        assert one.result is not None
-        row = one.summary(runs.get("ours"))
-        row["records_per_s"] = round(one.result.shape[-1] / row["seconds"])
-        rows.append(row | judge(one.result, exact, args.pool))
+    rows = measure.rows_of(runs, "ours", judged)
     title = f"Near-dedup of {args.pool.name}, word 5-grams, J >= {THRESHOLD}, JSONL to families"
     name = args.name or f"dedup_{args.pool.stem}"
     measure.save(name, title, args.pool, rows, repeat=args.repeat)

@@ -6,7 +6,6 @@ pytest benches/bench_embed.py --benchmark-only
 
 from __future__ import annotations
 
-import argparse
 from pathlib import Path
 from typing import Any
 
@@ -30,26 +29,24 @@ def test_embed(benchmark: Any, small_pool: Path, name: str) -> None:
 
 def main() -> None:
     """Run the rounds, compare the vectors, write the results."""
-    parser = argparse.ArgumentParser(description="Embedders beside wordllama.")
-    parser.add_argument("--pool", type=Path, required=True)
-    parser.add_argument("--repeat", type=int, default=1)
-    parser.add_argument("--only", nargs="+", choices=NAMES, default=list(NAMES))
+    parser = measure.parser("Embedders beside wordllama.", NAMES, repeat=1)
     parser.add_argument("--vectors", type=Path, help="keep wordllama's vectors as this .npy")
     args = parser.parse_args()
     runs = measure.run_rounds("contenders.embed", args.only, args.pool, args.repeat)
     theirs = runs["wordllama"].result if "wordllama" in runs else None
-    rows = []
-    for one in runs.values():
-        assert one.result is not None
-        row = one.summary(runs.get("ours_static"))
-        row["records_per_s"] = round(len(one.result) / row["seconds"])
-        if theirs is not None and one.name == "ours_static":
-            row["largest_difference"] = float(np.abs(one.result - theirs).max())
-        rows.append(row)
+
+    def judged(vectors: np.ndarray, seconds: float) -> dict[str, Any]:
+        row: dict[str, Any] = {"records_per_s": round(len(vectors) / seconds)}
+        if theirs is not None and "ours_static" in runs and vectors is runs["ours_static"].result:
+            row["largest_difference"] = float(np.abs(vectors - theirs).max())
+        return row
+
+    rows = measure.rows_of(runs, "ours_static", judged)
     if args.vectors and theirs is not None:
         np.save(args.vectors, theirs.astype(np.float32))
     title = f"Embedding {args.pool.name}, JSONL to vectors"
-    measure.save(f"embed_{args.pool.stem}", title, args.pool, rows, repeat=args.repeat)
+    name = args.name or f"embed_{args.pool.stem}"
+    measure.save(name, title, args.pool, rows, repeat=args.repeat)
 
 
 if __name__ == "__main__":

@@ -17,6 +17,8 @@ from contenders import exact
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy as np
+
 NAMES = ("ours", "polars", "polars_eager", "orjson_xxhash", "python_set")
 
 
@@ -31,16 +33,18 @@ def test_exact_dedup(benchmark: Any, small_pool: Path, name: str) -> None:
 
 def main() -> None:
     """Run the rounds and write the results."""
-    args = measure.parse("Exact dedup beside the peers.", NAMES, NAMES)
+    args = measure.parser("Exact dedup beside the peers.", NAMES).parse_args()
+    num_texts = len(set(map(hash, truth.read_texts(args.pool))))
+
+    def judged(labels: np.ndarray, seconds: float) -> dict[str, Any]:
+        return {
+            "mb_per_s": round(args.pool.stat().st_size / 1e6 / seconds),
+            "families": len(set(labels.tolist())),
+            "families_true": num_texts,
+        }
+
     runs = measure.run_rounds("contenders.exact", args.only, args.pool, args.repeat)
-    texts = len(set(map(hash, truth.read_texts(args.pool))))
-    rows = []
-    for one in runs.values():
-        assert one.result is not None
-        row = one.summary(runs.get("ours"))
-        row["mb_per_s"] = round(args.pool.stat().st_size / 1e6 / row["seconds"])
-        row["families"] = len(set(one.result.tolist()))
-        rows.append(row | {"families_true": texts})
+    rows = measure.rows_of(runs, "ours", judged)
     title = f"Exact dedup of {args.pool.name}, raw text, JSONL to families"
     name = args.name or f"exact_{args.pool.stem}"
     measure.save(name, title, args.pool, rows, repeat=args.repeat)

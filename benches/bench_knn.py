@@ -41,15 +41,16 @@ def recall(vectors: np.ndarray, found: np.ndarray, k: int) -> float:
 
 def main() -> None:
     """Run the rounds, judge the neighbours, write the results."""
-    args = measure.parse("Neighbours beside the peers.", NAMES, NAMES[:3])
-    runs = measure.run_rounds("contenders.knn", args.only, args.pool, args.repeat, k=K)
+    options = measure.parser("Neighbours beside the peers.", NAMES, default=NAMES[:3])
+    args = options.parse_args()
     vectors = np.load(args.pool)
-    rows = []
-    for one in runs.values():
-        assert one.result is not None
-        judged = {f"recall@{k}": round(recall(vectors, one.result, k), 5) for k in (10, K)}
-        row = one.summary(runs.get("ours_exact"))
-        rows.append(row | {"vectors_per_s": round(len(vectors) / row["seconds"])} | judged)
+
+    def judged(found: np.ndarray, seconds: float) -> dict[str, Any]:
+        rate = {"vectors_per_s": round(len(vectors) / seconds)}
+        return rate | {f"recall@{k}": round(recall(vectors, found, k), 5) for k in (10, K)}
+
+    runs = measure.run_rounds("contenders.knn", args.only, args.pool, args.repeat, k=K)
+    rows = measure.rows_of(runs, "ours_exact", judged)
     title = f"{K} neighbours of every one of {len(vectors)} x {vectors.shape[1]} vectors"
     name = args.name or f"knn_{len(vectors)}"
     measure.save(name, title, args.pool, rows, repeat=args.repeat)

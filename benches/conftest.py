@@ -12,15 +12,21 @@ import pytest
 
 
 @pytest.fixture(scope="session")
-def small_pool(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """5,000 real records as JSONL."""
+def shared_data() -> Path:
+    """Folder of the real data sets."""
     default = Path(__file__).resolve().parents[2] / "shared" / "data"
     data = Path(os.environ.get("LMMIXUP_TEST_DATA", default))
     if not (data / "sample_5k.parquet").exists():
         pytest.skip(f"no test data at {data} (set LMMIXUP_TEST_DATA)")
+    return data
+
+
+@pytest.fixture(scope="session")
+def small_pool(shared_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """5,000 real records as JSONL."""
     path = tmp_path_factory.mktemp("bench") / "pool5k.jsonl"
     with path.open("wb") as file:
-        for record in pq.read_table(data / "sample_5k.parquet").to_pylist():
+        for record in pq.read_table(shared_data / "sample_5k.parquet").to_pylist():
             file.write(orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE))
     return path
 

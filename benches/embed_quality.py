@@ -47,8 +47,10 @@ def record_texts(path: Path) -> list[str]:
     ]
 
 
-def purity(vectors: np.ndarray, groups: np.ndarray, ks: Sequence[int] = (1, 5)) -> list[float]:
-    """Share of the k nearest neighbours that are of the record's own group."""
+def same_as_nearest(
+    vectors: np.ndarray, groups: np.ndarray, ks: Sequence[int] = (1, 5)
+) -> list[float]:
+    """Share of the k nearest neighbours that are of the record's own group, over drawn records."""
     rng = np.random.default_rng(1)
     queries = rng.choice(len(vectors), min(QUERIES, len(vectors)), replace=False)
     shares: list[list[np.ndarray]] = [[] for _ in ks]
@@ -111,8 +113,10 @@ def main() -> None:
         figures = [
             spearman(cosine, gold),
             spearman(cosine[test], gold[test]),
-            *purity(t0_vectors, t0_groups),
-            *purity(embed_texts([answer_texts[row] for row in keep], config), prompt_of[keep]),
+            *same_as_nearest(t0_vectors, t0_groups),
+            *same_as_nearest(
+                embed_texts([answer_texts[row] for row in keep], config), prompt_of[keep]
+            ),
         ]
         print(name, *(f"{figure:.3f}" for figure in figures), f"{rate:,.0f}", sep=" | ", flush=True)
 

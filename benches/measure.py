@@ -176,14 +176,28 @@ def save(name: str, title: str, source: Path, rows: list[dict[str, Any]], **abou
     return path
 
 
-def parse(description: str, names: Sequence[str], default: Sequence[str]) -> argparse.Namespace:
-    """The options that all benches share."""
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--pool", type=Path, required=True, help="the input file")
-    parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--only", nargs="+", choices=names, default=list(default))
-    parser.add_argument("--name", help="of the file in results/, default by the bench and input")
-    return parser.parse_args()
+def parser(
+    description: str, names: Sequence[str], *, default: Sequence[str] = (), repeat: int = 3
+) -> argparse.ArgumentParser:
+    """The options that all benches share; a bench may add its own."""
+    options = argparse.ArgumentParser(description=description)
+    options.add_argument("--pool", type=Path, required=True, help="the input file")
+    options.add_argument("--repeat", type=int, default=repeat)
+    options.add_argument("--only", nargs="+", choices=names, default=list(default or names))
+    options.add_argument("--name", help="of the file in results/, default by the bench and input")
+    return options
+
+
+def rows_of(
+    runs: dict[str, Runs], ours: str, judge: Callable[[np.ndarray, float], dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """A row for each contender: its summary beside `ours`, and what `judge` says of its result."""
+    rows = []
+    for one in runs.values():
+        assert one.result is not None
+        row = one.summary(runs.get(ours))
+        rows.append(row | judge(one.result, row["seconds"]))
+    return rows
 
 
 if __name__ == "__main__":

@@ -59,7 +59,8 @@ def ours_same() -> Run:
         labels = np.full(len(vectors), -1, dtype=np.int64)
         labels[inside] = ops.cluster_graph(
             mine,
-            *found,
+            found.idx_QK,
+            found.sim_QK,
             bounds=(low, high),
             mean=mean,
             sizes=sizes[sizes > 0].astype(np.uint32),

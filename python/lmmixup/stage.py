@@ -208,6 +208,11 @@ class StageRun:
         """Where a stage keeps finished pieces that a killed run should not do again."""
         return self._partial / "work"
 
+    @property
+    def scratch(self) -> Path:
+        """Where a stage puts what only this run needs; empty at its start, gone at its end."""
+        return self._partial / "scratch"
+
     def writer(self, name: str, schema: pa.Schema) -> ParquetSink:
         """Opens one of the stage's Parquet files; it is closed when the run ends.
 
@@ -312,8 +317,9 @@ class StageRun:
         else:
             shutil.rmtree(self.work, ignore_errors=True)
             key_file.write_text(key)
-        shutil.rmtree(self.folder, ignore_errors=True)
-        self.folder.mkdir()
+        for folder in (self.folder, self.scratch):
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
         self.work.mkdir(exist_ok=True)
 
     def _key(self) -> str:
@@ -385,7 +391,8 @@ class StageRun:
     def _clean_up(self) -> None:
         if not self._partial.exists():
             return
-        shutil.rmtree(self.folder, ignore_errors=True)
+        for folder in (self.folder, self.scratch):
+            shutil.rmtree(folder, ignore_errors=True)
         nothing_to_resume = not self.work.exists() or not any(self.work.iterdir())
         if self.result is not None or nothing_to_resume:
             shutil.rmtree(self._partial, ignore_errors=True)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import itertools
-import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 
 pytest.importorskip("scipy", reason="the benches' judge needs scipy")
 pytest.importorskip("orjson", reason="the benches' judge needs orjson")
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "benches"))
 
 import truth
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 BASE = [f"w{number}" for number in range(12)]
 TEXTS = [

@@ -62,6 +62,8 @@ def test_files_agree_with_each_other(pool_table: pa.Table, tmp_path: Path) -> No
     by_cluster = [data["id"].to_numpy()[labels == label].tolist() for label in range(6)]
     assert clusters["ids"].to_pylist() == by_cluster
     assert clusters["size"].to_pylist() == [len(ids) for ids in by_cluster]
+    tenths = [np.quantile(similarity[labels == label], 0.1) for label in range(6)]
+    np.testing.assert_allclose(clusters["similarity_p10"].to_numpy(), tenths, rtol=1e-6)
     for name in ("sizes.png", "similarity.png"):
         assert (out / name).read_bytes().startswith(b"\x89PNG")
         assert name in result.manifest["outputs"]

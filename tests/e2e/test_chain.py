@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
@@ -110,54 +107,3 @@ def test_same_bytes_at_any_number_of_threads(chain: Path, tmp_path: Path) -> Non
             for threads in ("2", "7"):
                 other = tmp_path / threads / path.relative_to(tmp_path / "1")
                 assert path.read_bytes() == other.read_bytes(), other
-
-
-@pytest.fixture(scope="module")
-def large_pool(tmp_path_factory: pytest.TempPathFactory, example_pool: Path) -> Path:
-    """Some 40,000 distinct records: the example's, each with a number of its own in front."""
-    path = tmp_path_factory.mktemp("large") / "pool.jsonl"
-    rows = [json.loads(line) for line in example_pool.read_text(encoding="utf-8").splitlines()]
-    with path.open("w", encoding="utf-8") as file:
-        for copy in range(80):
-            for index, row in enumerate(rows):
-                text = f"{copy * 7919 + index} {copy}{index} {row['instruction']} {copy % 13}"
-                changed = {**row, "id": f"{copy}/{index}", "instruction": text}
-                file.write(json.dumps(changed, ensure_ascii=False) + "\n")
-    return path
-
-
-def start(pool: Path, output: Path) -> subprocess.Popen[str]:
-    command = [*LMMIXUP, "cluster", str(pool), "-o", str(output), "--num-threads", "1"]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("delay_s", [1.0, 2.5])
-def test_ctrl_c_is_felt_within_a_second(large_pool: Path, tmp_path: Path, delay_s: float) -> None:
-    process = start(large_pool, tmp_path / "out")
-    time.sleep(delay_s)
-    process.send_signal(signal.SIGINT)
-    sent = time.monotonic()
-    _, errors = process.communicate(timeout=60)
-    assert process.returncode == 130, errors
-    assert "interrupted" in errors
-    assert time.monotonic() - sent < 2  # one second, and the interpreter's own way out
-    assert not (tmp_path / "out").exists()
-
-
-@pytest.mark.slow
-def test_a_killed_run_ends_with_the_same_bytes(large_pool: Path, tmp_path: Path) -> None:
-    process = start(large_pool, tmp_path / "killed")
-    time.sleep(2.5)
-    process.kill()
-    process.communicate()
-    assert not (tmp_path / "killed").exists()
-    for name in ("killed", "whole"):
-        done = start(large_pool, tmp_path / name)
-        _, errors = done.communicate()
-        assert done.returncode == 0, errors
-    names = sorted(os.listdir(tmp_path / "whole"))
-    assert names == sorted(os.listdir(tmp_path / "killed"))
-    for name in names:
-        same = (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-        assert same, name

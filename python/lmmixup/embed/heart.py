@@ -23,6 +23,9 @@ COLUMNS = ("id", "prompt", "completion")
 """What embedding reads of a record."""
 
 
+NO_ID = pa.array([], pa.string())
+
+
 @dataclass(frozen=True)
 class Embedded:
     """The vectors of a pool.
@@ -63,7 +66,7 @@ def embed_pool(
     """Vectors for all records of a pool.
 
     Args:
-        pool: The records; read once, or twice for `lexical`.
+        pool: The records; read twice, first for their ids and, for `lexical`, their words.
         config: Which embedder.
         num_threads: Threads; 0 takes all. The vectors do not depend on it.
         reporter: Where progress goes.
@@ -86,24 +89,25 @@ def embed_pool(
 
         return given_vectors(pool, config)
     embedder = make_embedder(config, num_threads=num_threads, reporter=reporter)
-    done = 0
-    if isinstance(embedder, LexicalEmbedder):
-        for records in _merged(pool.batches(COLUMNS[1:], num_threads=num_threads)):
-            embedder.count(record_texts(records))
-            done += len(records)
-            reporter("count words", done, 0)
-        done = 0
+    counts = isinstance(embedder, LexicalEmbedder)
     ids: list[pa.Array] = []
-    blocks: list[np.ndarray] = []
-    for records in _merged(pool.batches(COLUMNS, num_threads=num_threads)):
-        ids += records.column("id").chunks
-        blocks.append(embedder.embed(record_texts(records), _Shifted(reporter, done)))
+    done = 0
+    for records in _merged(
+        pool.batches(COLUMNS if counts else COLUMNS[:1], num_threads=num_threads)
+    ):
+        # Copied: a slice of what a file gave would hold on to the texts beside it.
+        ids.append(pa.concat_arrays([*records.column("id").chunks, NO_ID]))
         done += len(records)
-    return Embedded(
-        pa.chunked_array(ids, pa.string()),
-        _stack(blocks, embedder.dim),
-        embedder.identity(),
-    )
+        if isinstance(embedder, LexicalEmbedder):
+            embedder.count(record_texts(records))
+            reporter("count words", done, 0)
+    vectors_ND = np.empty((done, embedder.dim), np.float32)
+    done = 0
+    for records in _merged(pool.batches(COLUMNS[1:], num_threads=num_threads)):
+        shifted = _Shifted(reporter, done, len(vectors_ND))
+        vectors_ND[done : done + len(records)] = embedder.embed(record_texts(records), shifted)
+        done += len(records)
+    return Embedded(pa.chunked_array(ids, pa.string()), vectors_ND, embedder.identity())
 
 
 def embed_texts(
@@ -147,12 +151,13 @@ def embed_texts(
 class _Shifted(Reporter):
     """Each call of an embedder counts its own texts from 0; people want to see the pool's."""
 
-    def __init__(self, inner: Reporter, before: int) -> None:
+    def __init__(self, inner: Reporter, before: int, total: int) -> None:
         self._inner = inner
         self._before = before
+        self._total = total
 
     def __call__(self, phase: str, done: int, total: int) -> None:  # noqa: ARG002
-        self._inner(phase, self._before + done, 0)
+        self._inner(phase, self._before + done, self._total)
 
 
 MERGE_RECORDS = 16_384
@@ -168,15 +173,3 @@ def _merged(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.Table]:
             held = []
     if held:
         yield pa.Table.from_batches(held)
-
-
-def _stack(blocks: list[np.ndarray], dim: int) -> np.ndarray:
-    """One array of all blocks; each is let go once it is copied, so that the peak is one copy."""
-    vectors = np.empty((sum(len(block) for block in blocks), dim), np.float32)
-    start = 0
-    blocks.reverse()
-    while blocks:
-        block = blocks.pop()
-        vectors[start : start + len(block)] = block
-        start += len(block)
-    return vectors

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
 
-VERSION = 1
+VERSION = 2
 """Raised when the same text and counts would give another vector."""
 
 

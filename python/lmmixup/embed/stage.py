@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from lmmixup.embed.heart import embed_pool
 from lmmixup.embed.vectors import write_vectors
+from lmmixup.pool.spill import spilled
 from lmmixup.progress import SILENT, Reporter
 from lmmixup.stage import StageResult, StageRun
 
@@ -52,14 +53,15 @@ def run(
     with StageRun(
         "embed", output, config=config, pool=pool, overwrite=overwrite, reporter=reporter
     ) as open_run:
-        embedded = embed_pool(pool, config, num_threads=num_threads, reporter=reporter)
-        sink = open_run.writer("data.parquet", pool.schema)
-        for batch in pool.batches():
+        records = spilled(pool, open_run.scratch, num_threads=num_threads, reporter=reporter)
+        embedded = embed_pool(records, config, num_threads=num_threads, reporter=reporter)
+        sink = open_run.writer("data.parquet", records.schema)
+        for batch in records.batches():
             sink.write(batch)
         write_vectors(embedded.vectors_ND, open_run.folder, config.dtype)
         num_zero = int((~embedded.vectors_ND.any(axis=1)).sum()) if len(embedded.ids) else 0
         open_run.counts.kept = sink.num_rows
-        open_run.counts.input = sink.num_rows + len(list(pool.rejects))
+        open_run.counts.input = sink.num_rows + len(pool.rejects)
         open_run.figures = {
             "embedder": str(embedded.identity["embedder"]),
             "dimensions": int(embedded.vectors_ND.shape[1]),

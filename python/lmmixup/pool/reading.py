@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from lmmixup.pool.layout import Original
 
 Steps: TypeAlias = "Generator[tuple[Source, pa.RecordBatch, list[RejectRow]]]"
-PoolSource: TypeAlias = str | Path | pa.Table
+PoolSource: TypeAlias = str | Path | pa.Table | ArrowSource
 
 
 def open_pool(
@@ -65,7 +65,7 @@ def open_pool(
         >>> pool.schema_name, pool.read().column("messages")[0].as_py()[1]["content"]
         ('prompt_completion', '2')
     """
-    if isinstance(sources, str | Path | pa.Table):
+    if isinstance(sources, str | Path | pa.Table | ArrowSource):
         sources = [sources]
     if not sources:
         raise ArgumentError("expected at least one source, got none; name a file")
@@ -101,8 +101,9 @@ class Pool:
         self._inputs: list[InputFile] | None = None
 
     def _add(self, source: PoolSource) -> None:
-        if isinstance(source, pa.Table):
-            self._sources.append(table_source(source))
+        if isinstance(source, ArrowSource | pa.Table):
+            is_table = isinstance(source, pa.Table)
+            self._sources.append(table_source(source) if is_table else source)
             return
         for file in find_files([source], self._spool):
             self._files.append(file)
@@ -132,6 +133,11 @@ class Pool:
             return _rust.PoolMapping(source.head(), schema, [] if is_own else named, options.ids)
         except DataError as error:
             raise DataError(f"{source.name}: {error}") from None
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is one file that lmmixup wrote, read as it is: cheap to read again."""
+        return self._own is not None and self.options.sample is None
 
     @property
     def schema_name(self) -> str:
@@ -351,10 +357,9 @@ class Pool:
             columns: As in `batches`.
         """
         names = list(self.schema.names if columns is None else columns)
-        schema, _ = (
-            (pa.schema([self.schema.field(name) for name in names]), None)
-            if self._own
-            else self._wanted(names, 0)
-        )
         batches = list(self.batches(names))
-        return pa.Table.from_batches(batches, batches[0].schema if batches else schema)
+        if batches:
+            return pa.Table.from_batches(batches)
+        if self._own is None:
+            return self._wanted(names, 0)[0].empty_table()
+        return pa.schema([self.schema.field(name) for name in names]).empty_table()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import unicodedata
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -14,13 +13,12 @@ if TYPE_CHECKING:
 
 
 MASK_64 = (1 << 64) - 1
-WORD_SALT, GRAM_SALT, PAIR_SALT = 0x9E3779B97F4A7C15, 0xD1B54A32D192ED03, 0x8CB92BA72F3D8DD7
+WORD_SEED, GRAM_SEED, SECOND = 0x9E3779B97F4A7C15, 0xD1B54A32D192ED03, 0x8BB84B93962EACC9
 LEXICAL = {
     "idf_power": 1.3,
     "tf_power": 1.0,
     "word": 1.0,
     "grams": 1.5,
-    "pair": 0.0,
     "sign": 0.3,
     "gram": 3,
     "gram_norm": 0.5,
@@ -91,16 +89,12 @@ def _lexical_vector(words: list[tuple[str, str]], idf: dict[str, float], dim: in
     for (word, kind), count in Counter(words).items():
         weight = count ** weights["tf_power"] * idf[word]
         weight *= weights["sign"] if kind == "sign" else 1
-        _add_feature(vector, _mix(_fnv(word.encode()) ^ WORD_SALT), weight * weights["word"])
+        _add_feature(vector, _mix(_hash(word.encode(), WORD_SEED)), weight * weights["word"])
         if kind == "letters":
             grams = _grams(word.encode(), int(weights["gram"]))
             share = weight * weights["grams"] / max(len(grams), 1) ** weights["gram_norm"]
             for gram in grams:
-                _add_feature(vector, _mix(_fnv(gram) ^ GRAM_SALT), share)
-    letters = [word for word, kind in words if kind == "letters"]
-    for left, right in itertools.pairwise(letters):
-        pair = _mix(_mix(_fnv(left.encode()) ^ PAIR_SALT) ^ _fnv(right.encode()))
-        _add_feature(vector, pair, weights["pair"] * np.sqrt(idf[left] * idf[right]))
+                _add_feature(vector, _hash(gram, GRAM_SEED), share)
     length = np.linalg.norm(vector)
     return vector / length if length else vector
 
@@ -118,11 +112,12 @@ def _add_feature(vector: np.ndarray, hash_64: int, weight: float) -> None:
         vector[place] += -weight if bits & 0x8000 else weight
 
 
-def _fnv(data: bytes) -> int:
-    value = 0xCBF29CE484222325
-    for byte in data:
-        value = ((value ^ byte) * 0x100000001B3) & MASK_64
-    return value
+def _hash(data: bytes, seed: int) -> int:
+    for at in range(0, len(data), 16):
+        block = int.from_bytes(data[at : at + 16], "little")
+        product = ((block & MASK_64) ^ seed) * ((block >> 64) ^ SECOND)
+        seed = (product & MASK_64) ^ (product >> 64)
+    return seed
 
 
 def _mix(value: int) -> int:

@@ -126,15 +126,13 @@ impl StaticModel {
 
 fn set_weight(options: &mut LexicalOptions, name: &str, value: &Bound<'_, PyAny>) -> PyResult<()> {
     match name {
-        "min_gram" => options.min_gram = value.extract()?,
-        "max_gram" => options.max_gram = value.extract()?,
+        "gram" => options.gram = value.extract()?,
         _ => {
             let target = match name {
                 "idf_power" => &mut options.idf_power,
                 "tf_power" => &mut options.tf_power,
                 "word" => &mut options.word,
                 "grams" => &mut options.grams,
-                "pair" => &mut options.pair,
                 "sign" => &mut options.sign,
                 "gram_norm" => &mut options.gram_norm,
                 _ => {

@@ -20,15 +20,13 @@ const LARGE: usize = 4096;
 #[derive(Debug)]
 pub struct Bag {
     entries: Vec<Entry>,
-    /// For each word of the text, its entry.
-    places: Vec<u32>,
     /// Index into `entries` plus one; 0 is free. A power of two, at least half free.
     slots: Vec<u32>,
 }
 
 impl Default for Bag {
     fn default() -> Self {
-        Self { entries: Vec::new(), places: Vec::new(), slots: vec![0; FIRST] }
+        Self { entries: Vec::new(), slots: vec![0; FIRST] }
     }
 }
 
@@ -37,19 +35,13 @@ impl Bag {
     pub fn fill(&mut self, words: &[Word]) {
         self.clear();
         for &word in words {
-            let entry = self.add(word);
-            self.places.push(entry);
+            self.add(word);
         }
     }
 
     /// The distinct words, in order of first appearance.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
-    }
-
-    /// For each word of the text, in order, the index of its entry.
-    pub fn places(&self) -> &[u32] {
-        &self.places
     }
 
     /// Starts the next text. A table that one huge text blew up goes back to its first size,
@@ -60,10 +52,9 @@ impl Bag {
         }
         self.slots.fill(0);
         self.entries.clear();
-        self.places.clear();
     }
 
-    fn add(&mut self, word: Word) -> u32 {
+    fn add(&mut self, word: Word) {
         let mut slot = self.find_held(word.hash);
         match self.slots[slot] {
             0 => {
@@ -73,18 +64,14 @@ impl Bag {
                 }
                 self.entries.push(Entry { word, count: 1 });
                 self.slots[slot] = self.entries.len() as u32;
-                self.slots[slot] - 1
             }
-            held => {
-                self.entries[held as usize - 1].count += 1;
-                held - 1
-            }
+            held => self.entries[held as usize - 1].count += 1,
         }
     }
 
     fn find_held(&self, hash: u64) -> usize {
         let mask = self.slots.len() - 1;
-        let mut slot = home(hash) & mask;
+        let mut slot = hash as usize & mask;
         while self.slots[slot] != 0 && self.entries[self.slots[slot] as usize - 1].word.hash != hash
         {
             slot = (slot + 1) & mask;
@@ -101,9 +88,4 @@ impl Bag {
             self.slots[slot] = index as u32 + 1;
         }
     }
-}
-
-/// FNV-1a is weak in its high bits for short words; its low bits serve.
-fn home(hash: u64) -> usize {
-    (hash ^ (hash >> 32)) as usize
 }

@@ -1,11 +1,16 @@
 //! How many records have a word: a count-min sketch of fixed size.
 
-/// log2 of the counters of one row.
-const ROW_BITS: u32 = 20;
-/// Counters of one row.
-const ROW: usize = 1 << ROW_BITS;
+/// log2 of the number of lines.
+const LINE_BITS: u32 = 17;
+/// Counters of one of the two rows of a line.
+const ROW: usize = 8;
 
-/// Counts of hashes in two rows of 2^20 counters (8 MiB).
+/// Counters that one hash may touch: a cache line, so that a word costs one trip to memory.
+#[derive(Clone, Copy)]
+#[repr(align(64))]
+struct Line([[u32; ROW]; 2]);
+
+/// Counts of hashes in 2^17 lines of two rows of 8 counters (8 MiB).
 ///
 /// A count is never too small. It is too large only where a word shares its counter in
 /// *both* rows; with a million distinct words a rare one then counts as a slightly less
@@ -13,7 +18,7 @@ const ROW: usize = 1 << ROW_BITS;
 /// the same counts.
 #[derive(Clone)]
 pub struct Frequency {
-    counts: Vec<u32>,
+    lines: Vec<Line>,
 }
 
 impl std::fmt::Debug for Frequency {
@@ -24,7 +29,7 @@ impl std::fmt::Debug for Frequency {
 
 impl Default for Frequency {
     fn default() -> Self {
-        Self { counts: vec![0; 2 * ROW] }
+        Self { lines: vec![Line([[0; ROW]; 2]); 1 << LINE_BITS] }
     }
 }
 
@@ -32,34 +37,45 @@ impl Frequency {
     /// Counts one record more for a (mixed, 64-bit) hash.
     #[inline]
     pub fn add(&mut self, hash: u64) {
-        let (first, second) = slots(hash);
-        self.counts[first] = self.counts[first].saturating_add(1);
-        self.counts[second] = self.counts[second].saturating_add(1);
+        let Line(rows) = &mut self.lines[line(hash)];
+        for (row, place) in rows.iter_mut().zip(places(hash)) {
+            row[place] = row[place].saturating_add(1);
+        }
     }
 
     /// How many records have the hash; at least the truth.
     #[inline]
     pub fn get(&self, hash: u64) -> u32 {
-        let (first, second) = slots(hash);
-        self.counts[first].min(self.counts[second])
+        let Line([first, second]) = &self.lines[line(hash)];
+        let [a, b] = places(hash);
+        first[a].min(second[b])
     }
 
     /// Adds the counts of another sketch.
     pub fn merge(&mut self, other: &Self) {
-        for (count, more) in self.counts.iter_mut().zip(&other.counts) {
-            *count = count.saturating_add(*more);
+        let counts = self.lines.iter_mut().flat_map(|line| line.0.as_flattened_mut());
+        for (count, more) in counts.zip(other.counts()) {
+            *count = count.saturating_add(more);
         }
     }
 
-    /// The counters, little-endian, first row first.
+    /// The counters, little-endian, line by line.
     pub fn to_bytes(&self) -> Vec<u8> {
-        self.counts.iter().flat_map(|count| count.to_le_bytes()).collect()
+        self.counts().flat_map(u32::to_le_bytes).collect()
+    }
+
+    fn counts(&self) -> impl Iterator<Item = u32> {
+        self.lines.iter().flat_map(|line| line.0.as_flattened()).copied()
     }
 }
 
 #[inline]
-fn slots(hash: u64) -> (usize, usize) {
-    let first = (hash >> (64 - ROW_BITS)) as usize;
-    let second = (hash as usize & (ROW - 1)) + ROW;
-    (first, second)
+fn line(hash: u64) -> usize {
+    (hash >> (64 - LINE_BITS)) as usize
+}
+
+/// The counter of each row.
+#[inline]
+fn places(hash: u64) -> [usize; 2] {
+    [hash as usize % ROW, hash as usize / ROW % ROW]
 }

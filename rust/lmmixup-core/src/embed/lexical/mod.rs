@@ -4,13 +4,15 @@
 //! Pass one counts in how many records each word is ([`Lexical::count`]), pass two makes
 //! the vectors ([`Lexical::embed`]). A word weighs more the more often it is in the text
 //! and the fewer records have it. It is spread over itself, its character n-grams (so that
-//! "cluster" is near "clusters") and, with the word before it, a pair. Each of these
-//! features has a fixed pseudo-random direction with few non-zero entries.
+//! "cluster" is near "clusters"). Each of these features has a fixed pseudo-random direction
+//! with few non-zero entries.
 
 mod bag;
 mod frequency;
-mod parts;
+mod grams;
+mod hash;
 mod vector;
+mod windows;
 mod words;
 
 use frequency::Frequency;
@@ -24,7 +26,7 @@ use super::texts::Texts;
 use crate::threads::with_threads;
 use crate::{Error, Progress, Result};
 use bag::Bag;
-use parts::Parts;
+use grams::MAX_GRAM;
 use vector::Weigher;
 use words::Words;
 
@@ -46,14 +48,10 @@ pub struct LexicalOptions {
     pub word: f32,
     /// Weight of all its character n-grams together.
     pub grams: f32,
-    /// Weight of the pair it forms with the word before it.
-    pub pair: f32,
     /// Weight of a sign (punctuation), beside a word's 1.
     pub sign: f32,
-    /// Shortest character n-gram, ≥ 1.
-    pub min_gram: usize,
-    /// Longest character n-gram.
-    pub max_gram: usize,
+    /// Characters of an n-gram, 1..=8.
+    pub gram: usize,
     /// Exponent of the number of n-grams that their common weight is divided by.
     pub gram_norm: f32,
 }
@@ -66,10 +64,8 @@ impl Default for LexicalOptions {
             tf_power: 1.0,
             word: 1.0,
             grams: 1.5,
-            pair: 0.0,
             sign: 0.3,
-            min_gram: 3,
-            max_gram: 3,
+            gram: 3,
             gram_norm: 0.5,
         }
     }
@@ -80,11 +76,8 @@ impl LexicalOptions {
         if !(8..=MAX_DIM).contains(&self.dim) {
             return Err(Error::Argument(format!("dim must be 8..={MAX_DIM}, got {}", self.dim)));
         }
-        if self.min_gram == 0 || self.max_gram < self.min_gram || self.max_gram > 16 {
-            return Err(Error::Argument(format!(
-                "n-gram lengths must be 1 ≤ min ≤ max ≤ 16, got {}..={}",
-                self.min_gram, self.max_gram
-            )));
+        if !(1..=MAX_GRAM).contains(&self.gram) {
+            return Err(Error::Argument(format!("gram must be 1..={MAX_GRAM}, got {}", self.gram)));
         }
         Ok(())
     }
@@ -104,7 +97,7 @@ struct Scratch {
     words: Words,
     bag: Bag,
     weights: Vec<f32>,
-    parts: Parts,
+    grams: Vec<u64>,
 }
 
 impl Lexical {
@@ -220,7 +213,7 @@ fn count_blocks(blocks: &[(Texts<'_>, Range<usize>)], progress: &Progress) -> Re
             words.split(texts.get(row));
             bag.fill(&words.list);
             for entry in bag.entries() {
-                frequency.add(vector::mix(entry.word.hash));
+                frequency.add(hash::mix(entry.word.hash));
             }
         }
         progress.advance(rows.len() as u64)?;
@@ -238,7 +231,7 @@ mod tests {
         let array = StringArray::from_iter_values(texts);
         let texts = Texts::new(&array)?;
         let progress = Progress::default();
-        let options = LexicalOptions { dim: 64, pair: 0.5, max_gram: 4, ..Default::default() };
+        let options = LexicalOptions { dim: 64, gram: 4, ..Default::default() };
         let mut model = Lexical::new(options)?;
         model.count(&[texts], num_threads, &progress)?;
         let mut out = vec![0f32; texts.len() * 64];

@@ -3,16 +3,11 @@
 //! Scripts that are written without spaces (Han, kana, Thai, …) give one word a character
 //! and one for each pair of neighbours. Other visible characters are words of their own.
 
-/// Start value of FNV-1a, 64 bits.
-pub const FNV_START: u64 = 0xcbf2_9ce4_8422_2325;
-const FNV_PRIME: u64 = 0x0000_0100_0000_01b3;
+use super::hash::hash_within;
+use super::windows::{WINDOW, Window};
 
-/// One more byte of an FNV-1a hash.
-#[inline]
-pub fn fnv(hash: u64, byte: u8) -> u64 {
-    (hash ^ u64::from(byte)).wrapping_mul(FNV_PRIME)
-}
-
+/// Start of the hashes of words.
+pub const SEED: u64 = 0x9e37_79b9_7f4a_7c15;
 /// Bytes of a text that are split; lower case may make three of one.
 const MAX_TEXT: usize = 1 << 30;
 
@@ -29,10 +24,10 @@ pub enum Kind {
     Sign,
 }
 
-/// A word: where its lower-cased bytes are in [`Words::bytes`], and their FNV-1a hash.
+/// A word: where its lower-cased bytes are in [`Words::bytes`], and their hash.
 #[derive(Clone, Copy, Debug)]
 pub struct Word {
-    /// FNV-1a of the lower-cased bytes.
+    /// Hash of the lower-cased bytes.
     pub hash: u64,
     /// First byte.
     pub start: u32,
@@ -45,8 +40,8 @@ pub struct Word {
 /// The words of one text, in order; reused from text to text.
 #[derive(Debug, Default)]
 pub struct Words {
-    /// The text with its ASCII in lower case, where most words lie; after it the lower-cased
-    /// words beyond ASCII, back to back.
+    /// The text with its ASCII in lower case, where most words lie; after it a window of NUL,
+    /// then the lower-cased words beyond ASCII, back to back.
     pub bytes: Vec<u8>,
     /// The words.
     pub list: Vec<Word>,
@@ -62,35 +57,47 @@ impl Words {
         self.list.clear();
         self.bytes.extend_from_slice(text.as_bytes());
         self.bytes.make_ascii_lowercase();
+        self.bytes.resize(text.len() + WINDOW, 0);
         let mut at = 0;
-        while at < text.len() {
-            let byte = self.bytes[at];
-            at = match CLASSES[usize::from(byte)] {
-                Class::Letter => self.letters(text, at),
-                Class::Sign => self.take(at, at + 1, Kind::Sign),
-                Class::Space => at + 1,
-                Class::Beyond => self.beyond_ascii(text, at),
-            };
+        for base in (0..text.len()).step_by(WINDOW) {
+            at = self.split_window(text, base, at.max(base));
         }
     }
 
-    /// A run that begins in ASCII.
-    fn letters(&mut self, text: &str, from: usize) -> usize {
-        let mut hash = FNV_START;
-        let mut at = from;
-        while let Some(&byte) = self.bytes[..text.len()].get(at) {
-            match CLASSES[usize::from(byte)] {
-                Class::Letter => hash = fnv(hash, byte),
-                Class::Beyond if first_char(text, at).is_some_and(|c| !ends_run(c)) => {
-                    return self.wide(text, from);
-                }
-                _ => break,
+    /// Takes the words that begin in `base..base + WINDOW`, not before `at`; returns the end of
+    /// the last.
+    fn split_window(&mut self, text: &str, base: usize, mut at: usize) -> usize {
+        let Some(bytes) = self.bytes[base..].first_chunk() else { return at };
+        let window = Window::new(bytes);
+        while at < base + WINDOW {
+            let ahead = window.visible >> (at - base);
+            if ahead == 0 {
+                break;
             }
-            at += 1;
+            at += ahead.trailing_zeros() as usize;
+            let run = (!(window.letters >> (at - base))).trailing_zeros() as usize;
+            at = match run {
+                0 if self.bytes[at].is_ascii() => self.take(at, at + 1, Kind::Sign),
+                0 => self.beyond_ascii(text, at),
+                _ if at + run < base + WINDOW => self.letters(text, at, at + run),
+                _ => self.letters(text, at, self.end_of_run(at + run)),
+            };
         }
-        let (start, end) = (from as u32, at as u32);
-        self.list.push(Word { hash, start, end, kind: Kind::Letters });
         at
+    }
+
+    /// Where the run of ASCII letters ends that goes on at `at`.
+    fn end_of_run(&self, at: usize) -> usize {
+        let is_letter = |byte: &u8| byte.is_ascii_alphanumeric();
+        at + self.bytes[at..].iter().take_while(|byte| is_letter(byte)).count()
+    }
+
+    /// A run that begins in ASCII.
+    fn letters(&mut self, text: &str, from: usize, end: usize) -> usize {
+        if !self.bytes[end].is_ascii() && first_char(text, end).is_some_and(|c| !ends_run(c)) {
+            return self.wide(text, from);
+        }
+        self.take(from, end, Kind::Letters)
     }
 
     fn beyond_ascii(&mut self, text: &str, at: usize) -> usize {
@@ -124,38 +131,13 @@ impl Words {
     }
 
     /// Adds `bytes[start..end]` as a word and returns `end`.
+    #[inline]
     fn take(&mut self, start: usize, end: usize, kind: Kind) -> usize {
-        let hash = self.bytes[start..end].iter().fold(FNV_START, |hash, &byte| fnv(hash, byte));
+        let hash = hash_within(SEED, &self.bytes, start, end);
         self.list.push(Word { hash, start: start as u32, end: end as u32, kind });
         end
     }
 }
-
-/// What a byte begins.
-#[derive(Clone, Copy)]
-enum Class {
-    Space,
-    Letter,
-    Sign,
-    Beyond,
-}
-
-/// Classes of all bytes.
-static CLASSES: [Class; 256] = {
-    let mut classes = [Class::Beyond; 256];
-    let mut byte = 0u8;
-    while byte < 128 {
-        classes[byte as usize] = if byte.is_ascii_alphanumeric() {
-            Class::Letter
-        } else if byte.is_ascii_graphic() {
-            Class::Sign
-        } else {
-            Class::Space
-        };
-        byte += 1;
-    }
-    classes
-};
 
 fn first_bytes(text: &str, most: usize) -> &str {
     if text.len() <= most {
@@ -196,6 +178,7 @@ fn is_unspaced(character: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::hash::hash;
     use super::*;
 
     fn words(text: &str) -> Vec<String> {
@@ -206,7 +189,7 @@ mod tests {
             .iter()
             .map(|word| {
                 let bytes = &words.bytes[word.start as usize..word.end as usize];
-                assert_eq!(word.hash, bytes.iter().fold(FNV_START, |h, &b| fnv(h, b)));
+                assert_eq!(word.hash, hash(SEED, bytes));
                 String::from_utf8_lossy(bytes).into_owned()
             })
             .collect()
