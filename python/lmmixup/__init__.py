@@ -16,9 +16,21 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lmmixup import cluster as cluster
-    from lmmixup import dedup, embed, errors, explain, ops, pool
+    from lmmixup import curate, dedup, embed, errors, explain, ops, pool, select, split
 
-__all__ = ["__version__", "cluster", "dedup", "embed", "errors", "explain", "ops", "pool"]
+__all__ = [
+    "__version__",
+    "cluster",
+    "curate",
+    "dedup",
+    "embed",
+    "errors",
+    "explain",
+    "ops",
+    "pool",
+    "select",
+    "split",
+]
 
 __version__: str
 

@@ -26,7 +26,16 @@ if TYPE_CHECKING:
 BYTES_PER_TOKEN = 4
 """UTF-8 bytes that count as one token where no column has the tokens."""
 
-ROWS_AT_A_TIME = 16_384
+ADDED = pa.schema(
+    [
+        pa.field("cluster", pa.int32(), nullable=False),
+        pa.field("similarity", pa.float32(), nullable=False),
+    ]
+)
+"""What `data.parquet` has beside the columns that came in."""
+
+REASON = pa.schema([pa.field("reason", pa.string(), nullable=False)])
+"""What `leftover.parquet` has beside them."""
 
 CLUSTERS_SCHEMA = pa.schema(
     [
@@ -144,54 +153,26 @@ def _write(run: StageRun, records: pa.Table, clusters: Clusters, config: Cluster
     clustered = np.flatnonzero(clusters.labels >= 0)
     keys = (-clusters.similarity[clustered], clusters.labels[clustered])
     clustered = clustered[np.lexsort(keys)]
-    _write_rows(
-        run,
-        "data.parquet",
-        records,
-        clustered,
-        {
-            "cluster": pa.array(clusters.labels[clustered], pa.int32()),
-            "similarity": pa.array(clusters.similarity[clustered], pa.float32()),
-        },
+    found = [clusters.labels[clustered], clusters.similarity[clustered]]
+    added = pa.RecordBatch.from_arrays(
+        [pa.array(one, field.type) for one, field in zip(found, ADDED, strict=True)], schema=ADDED
     )
+    run.write_rows("data.parquet", records, clustered, added)
     run.counts.kept = len(clustered)
     outside = (clusters.fates != Fate.CLUSTERED) & (clusters.fates != Fate.TOO_LONG)
     left = np.flatnonzero(outside)
     reasons = [Fate(int(fate)).reason for fate in clusters.fates[left]]
-    _write_rows(run, "leftover.parquet", records, left, {"reason": pa.array(reasons, pa.string())})
+    reason = pa.RecordBatch.from_arrays([pa.array(reasons, pa.string())], schema=REASON)
+    run.write_rows("leftover.parquet", records, left, reason)
     run.counts.leftover = len(left)
     too_long = np.flatnonzero(clusters.fates == Fate.TOO_LONG)
     detail = f"has more than {config.max_tokens} tokens by itself"
     run.drop(
-        _take(records, too_long)["id"].combine_chunks(),
+        records["id"].take(pa.array(too_long)).combine_chunks(),
         Fate.TOO_LONG.reason,
         details=pa.array([detail] * len(too_long), pa.string()),
     )
     _write_clusters(run, records, clusters, clustered)
-
-
-def _take(records: pa.Table, rows: NDArray[np.int64]) -> pa.Table:
-    return records.take(pa.array(rows))
-
-
-def _write_rows(
-    run: StageRun,
-    name: str,
-    records: pa.Table,
-    rows: NDArray[np.int64],
-    added: dict[str, pa.Array],
-) -> None:
-    """Writes these rows with columns added; a column of the same name is replaced."""
-    kept = records.drop_columns([column for column in added if column in records.column_names])
-    schema = kept.schema
-    for column, values in added.items():
-        schema = schema.append(pa.field(column, values.type, nullable=False))
-    sink = run.writer(name, schema)
-    for start in range(0, len(rows), ROWS_AT_A_TIME):
-        part = slice(start, start + ROWS_AT_A_TIME)
-        table = _take(kept, rows[part])
-        columns = [*table.columns, *(values[part] for values in added.values())]
-        sink.write(pa.Table.from_arrays(columns, schema=schema))
 
 
 def _write_clusters(
