@@ -61,7 +61,7 @@ def drawn_groups() -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
 
 @pytest.fixture(scope="session")
 def real_groups(shared_data: Path) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int64]]:
-    """wordllama vectors of 45,585 real records, the same example under several templates."""
+    """Vectors of 45,585 real records by wordllama, one example under several templates."""
     pytest.importorskip("wordllama")
     from lmmixup.embed import embed_texts
 

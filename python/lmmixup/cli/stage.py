@@ -44,6 +44,7 @@ def stage_command(
     examples: Iterable[str],
     files: Mapping[str, str],
     sources: click.Argument = SOURCES,
+    more_sources: click.Option | None = None,
 ) -> click.Command:
     """The command of a stage.
 
@@ -55,13 +56,14 @@ def stage_command(
         examples: Command lines that work as they stand.
         files: What each output file holds, by its name, for the closing lines.
         sources: The positional argument, where the usual one does not say enough.
+        more_sources: An option that names sources as well, called `more_sources`.
 
     Returns:
         A click command.
     """
 
     def callback(**given: Any) -> int:
-        given_sources = given.pop("sources")
+        given_sources = [*given.pop("sources"), *given.pop("more_sources", ())]
         stage_config = build(config, given)
         with make_reporter(quiet=given["quiet"] or given["json"]) as reporter:
             pool = open_pool(given_sources, build(PoolOptions, given))
@@ -84,8 +86,9 @@ def stage_command(
     own_names = {option.name for option in own}
     shared = [option for option in options_of(PoolOptions) if option.name not in own_names]
     common = [OVERWRITE, REJECTS_OK, NUM_THREADS, QUIET, JSON]
+    first = [sources, OUTPUT] if more_sources is None else [sources, more_sources, OUTPUT]
     return command_with(
-        name, callback, [sources, OUTPUT, *own, *shared, *common], examples=examples, help=help
+        name, callback, [*first, *own, *shared, *common], examples=examples, help=help
     )
 
 

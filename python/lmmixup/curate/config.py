@@ -20,20 +20,20 @@ class CurateConfig(VectorsConfig):
     record's own and its neighbours' (ours). `paper`: transitions from the whole pool, then the
     majority of the neighbours, for comparison."""
 
-    neighbours: int = Field(10, ge=2)
+    neighbours: int = Field(default=10, ge=2)
     """Nearest neighbours that a rating is compared with; the two nearest make the transitions."""
 
-    confidence: float | None = Field(None, gt=0, le=1)
+    confidence: float | None = Field(default=None, gt=0, le=1)
     """Least probability (`posterior`, default 0.6) or share of the neighbours (`paper`, default
     0.5) of a rating that replaces another."""
 
     judges: tuple[str, ...] = ()
     """Columns of several judges, to be compared with each other."""
 
-    at: float = Field(4.0, allow_inf_nan=False)
+    at: float = Field(default=4.0, allow_inf_nan=False)
     """Least rating of high quality, for the share that each judge gives it to."""
 
-    seed: int = Field(0, ge=0, lt=2**64)
+    seed: int = Field(default=0, ge=0, lt=2**64)
     """Of the records that the regions are drawn around."""
 
     @property

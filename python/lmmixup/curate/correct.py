@@ -5,7 +5,7 @@ Letters of shapes: N records, C classes of ratings, K neighbours.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -112,7 +112,8 @@ def correct(
     matrix_CC = np.maximum(transitions.matrix_CC, LEAST)
     shares_C = np.bincount(classes_N, minlength=len(matrix_CC)) / len(classes_N)
     prior_C = transitions.prior_of(shares_C)
-    trust_NK = neighbour_trust(classes_N, idx_NK, sim_NK, coherence_N, matrix_CC, prior_C)
+    of_all = replace(transitions, matrix_CC=matrix_CC, prior_C=prior_C)
+    trust_NK = neighbour_trust(classes_N, idx_NK, sim_NK, coherence_N, of_all)
     evidence_NC = np.zeros((len(classes_N), len(matrix_CC)))
     for idx_N, trust_N in zip(idx_NK.T, trust_NK.T, strict=True):
         seen_N = classes_N[idx_N]
@@ -138,8 +139,7 @@ def neighbour_trust(
     idx_NK: npt.NDArray[np.int32],
     sim_NK: npt.NDArray[np.float32],
     coherence_N: npt.NDArray[np.float64],
-    matrix_CC: npt.NDArray[np.float64],
-    prior_C: npt.NDArray[np.float64],
+    transitions: Transitions,
 ) -> npt.NDArray[np.float64]:
     """Probability that a neighbour has the true class of its record.
 
@@ -151,8 +151,7 @@ def neighbour_trust(
         idx_NK: (N, K) neighbours, -1 where there is none.
         sim_NK: (N, K) their cosines.
         coherence_N: (N,) from `region_coherence`.
-        matrix_CC: (C, C) transitions.
-        prior_C: (C,) true shares.
+        transitions: With the true shares of all records as prior.
 
     Returns:
         (N, K) in 0.01..0.99; 0 where there is no neighbour.
@@ -160,6 +159,7 @@ def neighbour_trust(
     Source:
         Ours.
     """
+    matrix_CC, prior_C = transitions.matrix_CC, transitions.prior_C
     there_NK = idx_NK >= 0
     agree_NK = (classes_N[idx_NK] == classes_N[:, None]) & there_NK
     of_one_class = float(np.einsum("i,ij,ij->", prior_C, matrix_CC, matrix_CC))

@@ -12,7 +12,7 @@ from lmmixup.stage import StageConfig
 class SplitConfig(StageConfig):
     """Where a rated pool is cut."""
 
-    at: float = Field(4.0, allow_inf_nan=False)
+    at: float = Field(default=4.0, allow_inf_nan=False)
     """Least rating of a record of high quality."""
 
     rating: str = "rating"
