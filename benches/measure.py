@@ -4,8 +4,8 @@ A contender is a function without arguments that imports what it needs and retur
 time. That one takes the input file and returns an array (labels of families, or of clusters).
 
 * Seconds count from the open file to the array, imports not included.
-* CPU seconds are those of all threads over the same stretch: what is left to compare by on a machine
-  that others use too.
+* CPU seconds are those of all threads over the same stretch: what is left to compare by on a
+  machine that others use too.
 * Memory is the high-water mark of the resident size above what is resident after the imports;
   `peak_total_mb` is that high-water mark itself.
 * A ratio is formed inside each round and the median over the rounds is reported, because a

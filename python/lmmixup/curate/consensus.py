@@ -15,6 +15,8 @@ from lmmixup import ops
 from lmmixup.errors import DataError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import numpy.typing as npt
 
 MAX_CLASSES = 16
@@ -33,6 +35,9 @@ MIN_REGION = 200
 MIN_REGIONS, MAX_REGIONS = 50, 256
 """Regions have this many records on average at least, and a pool is cut into no more of them. A
 pool that gives fewer is one region: choosing among few small ones would choose lucky ratings."""
+
+NUM_DRAWS = 5
+"""Draws of regions; the transitions are the mean of the fits, which evens out lucky regions."""
 
 COHERENT_SHARE = 0.5
 """Share of the records, in the regions where neighbours agree most, that the fit looks at."""
@@ -56,6 +61,16 @@ class Transitions:
     prior_C: npt.NDArray[np.float64]  # noqa: N815
     log_likelihood: float
     num_rounds: int
+
+    @staticmethod
+    def mean(fits: Sequence[Transitions]) -> Transitions:
+        """The mean of several fits, with the rounds of all."""
+        return Transitions(
+            np.mean([fit.matrix_CC for fit in fits], axis=0),
+            np.mean([fit.prior_C for fit in fits], axis=0),
+            float(np.mean([fit.log_likelihood for fit in fits])),
+            sum(fit.num_rounds for fit in fits),
+        )
 
     def prior_of(self, shares_C: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
         """True shares of the classes where the observed ones are `shares_C`.
@@ -233,30 +248,35 @@ def region_coherence(
         num_threads: 0 takes all cores.
 
     Returns:
-        (N,) share of equal pairs among a record and its two nearest, in the record's region.
+        (M, N) share of equal pairs among a record and its two nearest, in the record's region,
+        for `NUM_DRAWS` draws of regions; one draw where the pool is too small for several.
 
     Source:
         Ours.
     """
     num_regions = min(len(classes_N) // MIN_REGION, MAX_REGIONS)
-    if num_regions < MIN_REGIONS:
-        num_regions = 1
-    drawn = np.random.default_rng(seed).choice(len(classes_N), num_regions, replace=False)
-    centres = np.ascontiguousarray(vectors_ND[np.sort(drawn)])
-    nearest = ops.knn(centres, 1, vectors_ND, method="exact", num_threads=num_threads)
-    region_N = nearest.idx_QK[:, 0].astype(np.int64)
     first_N, second_N = classes_N[idx_NK[:, 0]], classes_N[idx_NK[:, 1]]
     equal_N = (classes_N == first_N) * 1.0 + (classes_N == second_N) + (first_N == second_N)
-    sums = np.bincount(region_N, weights=equal_N / 3, minlength=num_regions)
-    means = sums / np.maximum(np.bincount(region_N, minlength=num_regions), 1)
-    return np.asarray(means[region_N])
+    if num_regions < MIN_REGIONS:
+        return np.full((1, len(classes_N)), equal_N.mean() / 3)
+    rng = np.random.default_rng(seed)
+    coherence_MN = np.empty((NUM_DRAWS, len(classes_N)))
+    for draw in range(NUM_DRAWS):
+        drawn = rng.choice(len(classes_N), num_regions, replace=False)
+        centres = np.ascontiguousarray(vectors_ND[np.sort(drawn)])
+        nearest = ops.knn(centres, 1, vectors_ND, method="exact", num_threads=num_threads)
+        region_N = nearest.idx_QK[:, 0].astype(np.int64)
+        sums = np.bincount(region_N, weights=equal_N / 3, minlength=num_regions)
+        means = sums / np.maximum(np.bincount(region_N, minlength=num_regions), 1)
+        coherence_MN[draw] = means[region_N]
+    return coherence_MN
 
 
 def coherent_rows(coherence_N: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
     """The records in the most coherent regions, `COHERENT_SHARE` of all or a little more.
 
     Args:
-        coherence_N: (N,) from `region_coherence`.
+        coherence_N: (N,) one draw of `region_coherence`.
 
     Returns:
         (R,) rows, ascending.

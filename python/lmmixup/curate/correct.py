@@ -96,7 +96,7 @@ def correct(
         classes_N: (N,) observed classes.
         idx_NK: (N, K) neighbours, nearest first, -1 where there is none.
         sim_NK: (N, K) their cosines.
-        coherence_N: (N,) from `region_coherence`.
+        coherence_N: (N,) mean of the draws of `region_coherence`.
         transitions: From `fit_transitions`.
         confidence: Least probability of a class that replaces another.
 
@@ -150,7 +150,7 @@ def neighbour_trust(
         classes_N: (N,) observed classes.
         idx_NK: (N, K) neighbours, -1 where there is none.
         sim_NK: (N, K) their cosines.
-        coherence_N: (N,) from `region_coherence`.
+        coherence_N: (N,) mean of the draws of `region_coherence`.
         transitions: With the true shares of all records as prior.
 
     Returns:

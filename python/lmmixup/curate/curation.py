@@ -94,18 +94,30 @@ def curate(
         num_threads=num_threads,
         on_progress=reporter,
     )
-    coherence_N = region_coherence(
+    is_paper = config.method == "paper"
+    coherence_MN = region_coherence(
         vectors_ND, classes_N, found.idx_QK, seed=config.seed, num_threads=num_threads
     )
-    is_paper = config.method == "paper"
-    rows_R = np.arange(len(classes_N)) if is_paper else coherent_rows(coherence_N)
 
     def transitions(classes: npt.NDArray[np.int64]) -> Transitions:
-        num_nearest = 2 if is_paper else NUM_NEAREST
-        counts_CCC = count_consensuses(
-            classes, found.idx_QK, len(values_C), rows_R, num_nearest=num_nearest
+        if is_paper:
+            return fit_transitions(
+                count_consensuses(classes, found.idx_QK, len(values_C)), tied=True
+            )
+        return Transitions.mean(
+            [
+                fit_transitions(
+                    count_consensuses(
+                        classes,
+                        found.idx_QK,
+                        len(values_C),
+                        coherent_rows(coherence_N),
+                        num_nearest=NUM_NEAREST,
+                    )
+                )
+                for coherence_N in coherence_MN
+            ]
         )
-        return fit_transitions(counts_CCC, tied=is_paper)
 
     before = transitions(classes_N)
     fixed = (
@@ -115,7 +127,7 @@ def curate(
             classes_N,
             found.idx_QK,
             found.sim_QK,
-            coherence_N,
+            coherence_MN.mean(axis=0),
             before,
             confidence=config.least_confidence,
         )
