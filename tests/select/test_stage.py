@@ -137,6 +137,15 @@ def test_fewer_is_an_error_or_told(rated: pa.Table, distilled: pa.Table, tmp_pat
         select(rated, tmp_path / "one", num=500)
 
 
+def test_nothing_to_select_is_said(rated: pa.Table, tmp_path: Path) -> None:
+    for strategy in ("ds2", "random", "deita"):
+        with pytest.raises(InfeasibleError, match=f"strategy {strategy} may take, got none"):
+            select(rated.slice(0, 0), tmp_path / "out", strategy=strategy, quality="rating")
+    unrated = rated.slice(0, 1)
+    with pytest.raises(InfeasibleError, match="may take, got none among 1"):
+        select(unrated, tmp_path / "out", num=5, allow_fewer=True)
+
+
 def test_one_side_only(rated: pa.Table, distilled: pa.Table, tmp_path: Path) -> None:
     pq.write_table(distilled, tmp_path / "d.parquet")
     for ratio, origin in (("10:0", "distilled"), ("0:10", "original")):

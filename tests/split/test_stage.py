@@ -119,4 +119,6 @@ def test_bad_ratings_are_one_clear_line(tmp_path: Path) -> None:
     endless = table([1.0, float("inf")], pa.float64())
     with pytest.raises(DataError, match="column 'rating': row 1: expected a finite rating"):
         run(open_pool(endless), output=tmp_path / "out")
+    with pytest.raises(DataError, match="expected records to split, got none"):
+        run(open_pool(table().slice(0, 0)), output=tmp_path / "out")
     assert not (tmp_path / "out").exists()

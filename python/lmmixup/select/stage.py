@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from lmmixup.errors import InfeasibleError
 from lmmixup.pool import open_pool
 from lmmixup.progress import SILENT, Reporter
 from lmmixup.select.config import SelectConfig
@@ -90,11 +91,16 @@ def run(
             )
             rankings[side] = (
                 Ranking(np.zeros(0, np.int64))
-                if want[side] == 0
+                if want[side] == 0 or tables[side].num_rows == 0
                 else STRATEGIES[config.strategy](given)
             )
         have = {side: len(ranking.order_R) for side, ranking in rankings.items()}
         take = available(config, want, have)
+        if not any(take.values()):
+            raise InfeasibleError(
+                f"expected records that strategy {config.strategy} may take, got none among "
+                f"{sum(table.num_rows for table in tables.values()):,}"
+            )
         _write_selected(open_run, tables, rankings, take, config)
         _write_others(open_run, tables, rankings, take)
         num_records = sum(table.num_rows for table in tables.values())

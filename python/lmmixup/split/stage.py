@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from lmmixup.errors import DataError
 from lmmixup.progress import SILENT, Reporter
 from lmmixup.ratings import check_rating, ratings_of
 from lmmixup.split.config import SplitConfig
@@ -47,11 +48,11 @@ def run(
 
     Raises:
         ArgumentError: The rating column is not there or holds no numbers.
-        DataError: A rating is infinite.
+        DataError: A rating is infinite, or there are no records.
         OutputExistsError: The output exists and `overwrite` is false.
 
     Notes:
-        All three pools are written, empty ones too. Memory holds a few batches.
+        All three pools are written; one or two may be empty. Memory holds a few batches.
 
     Source:
         Ours; METHOD §1.
@@ -71,6 +72,8 @@ def run(
             {part: sink.num_rows for part, sink in zip(PARTS, sinks, strict=True)}
         )
         open_run.counts.kept = sum(sink.num_rows for sink in sinks)
+        if open_run.counts.kept == 0:
+            raise DataError("expected records to split, got none")
         open_run.counts.input = open_run.counts.kept + sum(1 for _ in pool.rejects)
     assert stage_run.result is not None  # noqa: S101 the run ended without an exception
     return stage_run.result
