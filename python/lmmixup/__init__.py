@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lmmixup import cluster as cluster
-    from lmmixup import dedup, embed, errors, explain, llm, ops, pool, rate
+    from lmmixup import curate, dedup, embed, errors, explain, llm, ops, pool, rate, select, split
 
 __all__ = [
     "__version__",
     "cluster",
+    "curate",
     "dedup",
     "embed",
     "errors",
@@ -29,6 +30,8 @@ __all__ = [
     "ops",
     "pool",
     "rate",
+    "select",
+    "split",
 ]
 
 __version__: str

@@ -20,12 +20,15 @@ from pydantic import BaseModel, ConfigDict
 
 import lmmixup
 from lmmixup.errors import CountsError, FileError, LmmixupError, OutputExistsError
-from lmmixup.parquet import ParquetSink
+from lmmixup.parquet import ROWS_PER_GROUP, ParquetSink
 from lmmixup.progress import SILENT, Reporter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from types import TracebackType
+
+    import numpy as np
+    import numpy.typing as npt
 
 DROPPED_SCHEMA = pa.schema(
     [
@@ -217,12 +220,38 @@ class StageRun:
         """Opens one of the stage's Parquet files; it is closed when the run ends.
 
         Args:
-            name: File name such as `data.parquet`.
+            name: File name such as `data.parquet`, or `low/data.parquet`.
             schema: Its columns.
         """
-        sink = ParquetSink(self.folder / name, schema)
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        sink = ParquetSink(path, schema)
         self._sinks[name] = sink
         return sink
+
+    def write_rows(
+        self,
+        name: str,
+        records: pa.Table,
+        rows: npt.NDArray[np.int64],
+        added: pa.RecordBatch,
+    ) -> None:
+        """Writes some records with columns added; a column of the same name is replaced.
+
+        Args:
+            name: File name such as `data.parquet`.
+            records: (N) records.
+            rows: (R,) which of them, in the order of the file.
+            added: (R) rows of the new columns.
+        """
+        same = [column for column in added.schema.names if column in records.column_names]
+        kept = records.drop_columns(same)
+        schema = pa.schema([*kept.schema, *added.schema], kept.schema.metadata)
+        sink = self.writer(name, schema)
+        for start in range(0, len(rows), ROWS_PER_GROUP):
+            part = kept.take(pa.array(rows[start : start + ROWS_PER_GROUP]))
+            new = added.slice(start, ROWS_PER_GROUP).columns
+            sink.write(pa.Table.from_arrays([*part.columns, *new], schema=schema))
 
     def drop(
         self,
@@ -365,14 +394,15 @@ class StageRun:
         }
 
     def _describe_outputs(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        for path in sorted(self.folder.iterdir()):
+        for path in sorted(path for path in self.folder.rglob("*") if path.is_file()):
+            name = path.relative_to(self.folder).as_posix()
             described: dict[str, Any] = {
                 "sha256": file_sha256(path),
                 "num_bytes": path.stat().st_size,
             }
-            if path.name in self._sinks:
-                described["num_records"] = self._sinks[path.name].num_rows
-            yield path.name, described
+            if name in self._sinks:
+                described["num_records"] = self._sinks[name].num_rows
+            yield name, described
 
     def _move_into_place(self) -> None:
         if self.output.exists():

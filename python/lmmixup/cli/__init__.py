@@ -15,7 +15,10 @@ COMMANDS = {
     "dedup": "Remove exact and near-duplicate records.",
     "embed": "Turn records into vectors.",
     "rate": "Rate records from 0 to 5 by judge LLMs.",
+    "curate": "Correct a judge's noisy ratings by their neighbours.",
+    "split": "Split rated records into high, low and unrated.",
     "cluster": "Group records into clusters of bounded size.",
+    "select": "Select the records to train on, and merge distilled with original ones.",
     "explain": "Say what became of one record.",
 }
 """Name and one line of help; the command itself is `command` in `lmmixup.cli.NAME`."""

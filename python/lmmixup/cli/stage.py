@@ -47,6 +47,7 @@ def stage_command(
     sources: click.Argument = SOURCES,
     preview: Callable[..., list[tuple[str, str]]] | None = None,
     complaint: Callable[[StageResult], str | None] = lambda _result: None,
+    more_sources: click.Option | None = None,
 ) -> click.Command:
     """The command of a stage.
 
@@ -62,13 +63,14 @@ def stage_command(
             do; gives the command a `--dry-run`.
         complaint: Says what is wrong with a result that was written all the same; the command
             then prints it and exits with 1.
+        more_sources: An option that names sources as well, called `more_sources`.
 
     Returns:
         A click command.
     """
 
     def callback(**given: Any) -> int:
-        given_sources = given.pop("sources")
+        given_sources = [*given.pop("sources"), *given.pop("more_sources", ())]
         stage_config = build(config, given)
         with make_reporter(quiet=given["quiet"] or given["json"]) as reporter:
             pool = open_pool(given_sources, build(PoolOptions, given))
@@ -102,8 +104,9 @@ def stage_command(
     common = [OVERWRITE, REJECTS_OK, NUM_THREADS, QUIET, JSON]
     if preview is not None:
         common.insert(0, DRY_RUN)
+    first = [sources, OUTPUT] if more_sources is None else [sources, more_sources, OUTPUT]
     return command_with(
-        name, callback, [sources, OUTPUT, *own, *shared, *common], examples=examples, help=help
+        name, callback, [*first, *own, *shared, *common], examples=examples, help=help
     )
 
 

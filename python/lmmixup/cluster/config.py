@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path  # noqa: TC003 pydantic reads the annotation
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from lmmixup.embed import EmbedConfig
-from lmmixup.stage import StageConfig
+from lmmixup.embed import VectorsConfig
 
 
-class ClusterConfig(StageConfig):
+class ClusterConfig(VectorsConfig):
     """How records are put into clusters of a bounded size."""
 
     method: Literal["graph", "paper", "mergeit"] = "graph"
@@ -50,23 +48,9 @@ class ClusterConfig(StageConfig):
     """Least mean cosine of every record to its cluster mates (method `graph`; `mergeit` takes it
     as the cosine to the group's first record, 0.8 where not given)."""
 
-    embedder: str = "lexical"
-    """What makes the vectors, as of `lmmixup embed`: `lexical`, `wordllama`, `static:FOLDER`,
-    `st:MODEL`, `openai:MODEL`, `npy:FILE` or `column:NAME`."""
-
-    vectors: Path | None = None
-    """Vectors that exist already: a `.npy`, Parquet or Arrow file, or the folder of
-    `lmmixup embed`."""
-
-    vector_column: str | None = None
-    """Column with the vectors, in the pool or in the file of `vectors`."""
-
     neighbours: int = Field(32, ge=1)
     """Nearest neighbours of each record: the method `graph` looks at them, all methods are judged
     by them."""
-
-    knn: Literal["auto", "exact", "blocks"] = "auto"
-    """How neighbours are found; `auto` takes `blocks` for large pools and the manifest says so."""
 
     filter_share: float = Field(1.0, gt=0, le=1)
     """Method `mergeit`: share of each topic that facility location keeps; 1 keeps all."""
@@ -82,7 +66,6 @@ class ClusterConfig(StageConfig):
 
     @model_validator(mode="after")
     def _check_sizes(self) -> Self:
-        self.embed_config()  # raises where the two do not fit together
         if self.min > self.max:
             raise ValueError(f"min must be at most max, got min {self.min}, max {self.max}")
         if not self.min <= self.mean <= self.max:
@@ -95,9 +78,3 @@ class ClusterConfig(StageConfig):
         if self.token_column is not None and self.max_tokens is None:
             raise ValueError("token_column has no effect without max_tokens")
         return self
-
-    def embed_config(self) -> EmbedConfig:
-        """How the records become vectors."""
-        return EmbedConfig(
-            embedder=self.embedder, vectors=self.vectors, vector_column=self.vector_column
-        )

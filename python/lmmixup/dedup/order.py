@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lmmixup.errors import ArgumentError
+from lmmixup.ratings import check_rating
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -34,7 +34,7 @@ class Order:
         self._ratings: list[npt.NDArray[np.float64]] = []
         self._places: list[npt.NDArray[np.int64]] = []
         if config.rating is not None:
-            _check_rating(config.rating, schema)
+            check_rating(config.rating, schema)
 
     @property
     def columns(self) -> list[str]:
@@ -70,11 +70,3 @@ class Order:
             priority = priority * (len(self._config.prefer_source) + 1)
             priority = priority + np.concatenate(self._places)
         return priority
-
-
-def _check_rating(name: str, schema: pa.Schema) -> None:
-    if name not in schema.names:
-        raise ArgumentError(f"--rating: expected one of the columns {schema.names}, got {name!r}")
-    kind = schema.field(name).type
-    if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):
-        raise ArgumentError(f"--rating: column {name!r} must hold numbers, got {kind}")

@@ -97,3 +97,32 @@ class EmbedConfig(StageConfig):
         if self.vectors is not None:
             return str(self.vectors)
         return self.vector_column or self.embedder.partition(":")[2]
+
+
+class VectorsConfig(StageConfig):
+    """What stages that look at neighbours are told of their vectors."""
+
+    embedder: str = "lexical"
+    """What makes the vectors, as of `lmmixup embed`: `lexical`, `wordllama`, `static:FOLDER`,
+    `st:MODEL`, `openai:MODEL`, `npy:FILE` or `column:NAME`."""
+
+    vectors: Path | None = None
+    """Vectors that exist already: a `.npy`, Parquet or Arrow file, or the folder of
+    `lmmixup embed`."""
+
+    vector_column: str | None = None
+    """Column with the vectors, in the pool or in the file of `vectors`."""
+
+    knn: Literal["auto", "exact", "blocks"] = "auto"
+    """How neighbours are found; `auto` takes `blocks` for large pools and the manifest says so."""
+
+    @model_validator(mode="after")
+    def _check_vectors(self) -> Self:
+        self.embed_config()  # raises where the three do not fit together
+        return self
+
+    def embed_config(self) -> EmbedConfig:
+        """How the records become vectors."""
+        return EmbedConfig(
+            embedder=self.embedder, vectors=self.vectors, vector_column=self.vector_column
+        )

@@ -107,21 +107,39 @@ def _read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
+def _outputs(folder: Path) -> list[str]:
+    return list(_read_manifest(folder)["outputs"])
+
+
 def _result_folder(path: Path) -> Path | None:
     folder = path if path.is_dir() else path.parent
-    return folder if (folder / "manifest.json").exists() else None
+    if (folder / "manifest.json").exists():
+        return folder
+    # A stage of several pools has its manifest beside their folders.
+    whole = folder.parent
+    has_several = (whole / "manifest.json").exists()
+    return whole if has_several and f"{folder.name}/data.parquet" in _outputs(whole) else None
 
 
 def _chapter(record_id: str, folder: Path) -> Chapter:
     chapter = Chapter(_read_manifest(folder)["stage"], folder)
-    for name, outcome in (("data", "kept"), ("leftover", "leftover"), ("dropped", "dropped")):
-        row = _row(folder / f"{name}.parquet", record_id)
+    for path, outcome in _files_with_records(folder):
+        row = _row(path, record_id)
         if row is not None:
             chapter.outcome = "made" if row.get("sources") else outcome
             chapter.facts = _facts(row)
+            if path.parent != folder:
+                chapter.facts = {"pool": path.parent.name, **chapter.facts}
             break
     _add_links(chapter, record_id)
     return chapter
+
+
+def _files_with_records(folder: Path) -> Iterator[tuple[Path, str]]:
+    pools = ["data.parquet", *(name for name in _outputs(folder) if name.endswith("/data.parquet"))]
+    yield from ((folder / name, "kept") for name in pools)
+    yield folder / "leftover.parquet", "leftover"
+    yield folder / "dropped.parquet", "dropped"
 
 
 def _row(path: Path, record_id: str) -> dict[str, Any] | None:

@@ -1,0 +1,82 @@
+"""How far judges agree with each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    import numpy.typing as npt
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Two judges on the records that both rated.
+
+    Attributes:
+        judges: Their names.
+        num_records: Records that both rated.
+        exact: Share with the same rating.
+        kappa: Cohen's kappa.
+        qwk: Quadratic weighted kappa.
+        high: Share that each rates high, in the order of `judges`.
+    """
+
+    judges: tuple[str, str]
+    num_records: int
+    exact: float
+    kappa: float
+    qwk: float
+    high: tuple[float, float]
+
+
+def judge_agreement(
+    ratings: Mapping[str, npt.NDArray[np.float64]], *, at: float = 4.0
+) -> Iterator[Agreement]:
+    """Compares every two judges.
+
+    Args:
+        ratings: (N,) ratings by judge, NaN where unrated.
+        at: Least rating that is high.
+
+    Yields:
+        One comparison for each pair. Kappas are NaN where both give everything one rating.
+
+    Source:
+        Cohen, 1960 and 1968.
+
+    Example:
+        >>> [pair] = judge_agreement({"a": np.array([1.0, 2, 3]), "b": np.array([1.0, 2, 2])})
+        >>> round(pair.exact, 3), round(pair.kappa, 3), round(pair.qwk, 3)
+        (0.667, 0.5, 0.667)
+    """
+    for one, other in combinations(ratings, 2):
+        both_N = ~(np.isnan(ratings[one]) | np.isnan(ratings[other]))
+        a_N, b_N = ratings[one][both_N], ratings[other][both_N]
+        values_C, codes = np.unique(np.concatenate([a_N, b_N]), return_inverse=True)
+        pairs = codes[: len(a_N)] * len(values_C) + codes[len(a_N) :]
+        table_CC = np.bincount(pairs, minlength=len(values_C) ** 2).astype(np.float64)
+        table_CC = table_CC.reshape(len(values_C), len(values_C)) / max(len(a_N), 1)
+        yield Agreement(
+            (one, other),
+            len(a_N),
+            float(np.trace(table_CC)),
+            _kappa(table_CC, (values_C[:, None] != values_C).astype(np.float64)),
+            _kappa(table_CC, (values_C[:, None] - values_C) ** 2),
+            (_share(a_N >= at), _share(b_N >= at)),
+        )
+
+
+def _kappa(table_CC: npt.NDArray[np.float64], cost_CC: npt.NDArray[np.float64]) -> float:
+    """1 - cost of the disagreement / cost by chance."""
+    by_chance = float((cost_CC * table_CC.sum(axis=1)[:, None] * table_CC.sum(axis=0)).sum())
+    return 1 - float((cost_CC * table_CC).sum()) / by_chance if by_chance > 0 else float("nan")
+
+
+def _share(is_high_N: npt.NDArray[np.bool_]) -> float:
+    return float(is_high_N.mean()) if len(is_high_N) else float("nan")
