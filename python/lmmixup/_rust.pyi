@@ -113,6 +113,16 @@ def minhash_families(
     num_threads: int,
     on_progress: _OnProgress,
 ) -> _Families: ...
+def semantic_families(
+    pool: ExactPool,
+    vectors: npt.NDArray[np.float32],
+    threshold: float,
+    blocks: dict[str, int] | None,
+    rule: dict[str, Any],
+    earlier: npt.NDArray[np.int64] | None,
+    num_threads: int,
+    on_progress: _OnProgress,
+) -> tuple[_Families, tuple[int, int, int] | None]: ...
 def matches(
     texts: TextPool, num_other: int, num_threads: int, on_progress: _OnProgress
 ) -> tuple[_Matches, _Matches]: ...

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lmmixup.cli import EXIT_REJECTS
-from lmmixup.cli.options import build, command_with, options_of
+from lmmixup.cli.options import build, command_with, options_for, options_of
 from lmmixup.pool import PoolOptions, open_pool
 from lmmixup.progress import SILENT, Bars, Reporter
 
@@ -44,6 +44,7 @@ def stage_command(
     examples: Iterable[str],
     files: Mapping[str, str],
     sources: click.Argument = SOURCES,
+    shortcuts: Mapping[str, tuple[str, str]] | None = None,
 ) -> click.Command:
     """The command of a stage.
 
@@ -55,6 +56,8 @@ def stage_command(
         examples: Command lines that work as they stand.
         files: What each output file holds, by its name, for the closing lines.
         sources: The positional argument, where the usual one does not say enough.
+        shortcuts: Flags that stand for an option with a value, such as
+            `{"--semantic": ("method", "semantic")}`.
 
     Returns:
         A click command.
@@ -80,7 +83,7 @@ def stage_command(
             show_result(result, files)
         return exit_status(result, rejects_ok=given["rejects_ok"])
 
-    own = options_of(config)
+    own = [*options_of(config), *options_for(shortcuts or {})]
     own_names = {option.name for option in own}
     shared = [option for option in options_of(PoolOptions) if option.name not in own_names]
     common = [OVERWRITE, REJECTS_OK, NUM_THREADS, QUIET, JSON]

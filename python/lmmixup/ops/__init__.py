@@ -24,6 +24,7 @@ from lmmixup.ops.families import (
     near_families,
 )
 from lmmixup.ops.knn import EXACT_UP_TO, Neighbours, knn
+from lmmixup.ops.semantic import semantic_families
 
 OnProgress = Callable[[str, int, int], None]
 """What a long operation calls some ten times a second with phase, done and total."""
@@ -48,4 +49,5 @@ __all__ = [
     "minhash_families",
     "most_partitionable",
     "near_families",
+    "semantic_families",
 ]

@@ -95,9 +95,9 @@ def knn(
         >>> found.idx_QK.tolist(), found.method
         ([[2], [2], [0]], 'exact')
     """
-    _check_vectors("vectors", vectors_ND)
+    check_vectors("vectors", vectors_ND)
     if queries_QD is not None:
-        _check_vectors("queries", queries_QD)
+        check_vectors("queries", queries_QD)
         if queries_QD.shape[1] != vectors_ND.shape[1]:
             raise DataError(
                 f"queries must have the dimension of the pool, {vectors_ND.shape[1]}, "
@@ -145,7 +145,16 @@ def knn(
     return Neighbours(idx_QK, sim_QK, "blocks", recall, num_sampled)
 
 
-def _check_vectors(name: str, vectors: npt.NDArray[np.float32]) -> None:
+def check_vectors(name: str, vectors: npt.NDArray[np.float32]) -> None:
+    """Refuses what the compiled functions could only take by a copy.
+
+    Args:
+        name: What messages call them.
+        vectors: Must be (N, D) float32, C-contiguous, D >= 1.
+
+    Raises:
+        DataError: They are not; says how to convert them.
+    """
     if vectors.ndim != 2 or vectors.shape[1] == 0:
         raise DataError(f"{name} must be 2-D (N, D) with D >= 1, got shape {vectors.shape}")
     if vectors.dtype != np.float32 or not vectors.flags.c_contiguous:

@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+mod above;
 mod blocks;
 mod cells;
 mod codes;
@@ -11,6 +12,8 @@ mod pairs;
 mod topk;
 mod vectors;
 
+pub(crate) use above::Above;
+pub use above::PairRecall;
 pub use blocks::BlocksOptions;
 pub use vectors::Vectors;
 

@@ -13,6 +13,7 @@ mod knn;
 mod minhash;
 mod pool;
 mod runtime;
+mod semantic;
 mod text;
 
 use pyo3::prelude::*;
@@ -31,6 +32,8 @@ mod rust_module {
     use super::knn::{knn_blocks, knn_exact, knn_instruction_set, knn_recall};
     #[pymodule_export]
     use super::minhash::minhash_families;
+    #[pymodule_export]
+    use super::semantic::semantic_families;
     #[pymodule_export]
     use super::text::TextPool;
     use super::*;
