@@ -44,7 +44,7 @@ THREAD_VARIABLES = (
     "POLARS_MAX_THREADS",
 )
 PACKAGES = ("gaoya", "rensa", "datasketch", "polars", "orjson", "xxhash", "faiss-cpu")
-PACKAGES += ("scikit-learn", "wordllama", "numpy")
+PACKAGES += ("scikit-learn", "semhash", "usearch", "wordllama", "numpy")
 
 
 @dataclass

@@ -184,6 +184,35 @@ def knn_recall(
 ) -> tuple[float, int]: ...
 def knn_instruction_set() -> str: ...
 
+@final
+class Index:
+    @staticmethod
+    def build(
+        vectors: NDArray[np.float32],
+        *,
+        dtype: str,
+        connectivity: int,
+        expansion: int,
+        reproducible: bool,
+        num_threads: int = 0,
+        on_progress: Callable[[str, int, int], None] | None = None,
+    ) -> Index: ...
+    @staticmethod
+    def view(path: str | PathLike[str], num_rows: int, dim: int, dtype: str) -> Index: ...
+    def save(self, path: str | PathLike[str]) -> None: ...
+    def search(
+        self,
+        queries: NDArray[np.float32],
+        k: int,
+        *,
+        expansion: int,
+        vectors: NDArray[np.float32] | None,
+        itself: bool,
+        num_threads: int = 0,
+        on_progress: Callable[[str, int, int], None] | None = None,
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]: ...
+    def __len__(self) -> int: ...
+
 # cluster
 def most_partitionable(num_records: int, bounds: tuple[int, int]) -> int: ...
 def draw_sizes(

@@ -23,6 +23,7 @@ from lmmixup.ops.families import (
     minhash_families,
     near_families,
 )
+from lmmixup.ops.index import Index, IndexInfo
 from lmmixup.ops.knn import EXACT_UP_TO, Neighbours, knn
 from lmmixup.ops.semantic import semantic_families
 
@@ -32,6 +33,8 @@ OnProgress = Callable[[str, int, int], None]
 __all__ = [
     "EXACT_UP_TO",
     "Families",
+    "Index",
+    "IndexInfo",
     "KeepRule",
     "Matches",
     "Neighbours",

@@ -1,4 +1,5 @@
-//! Nearest neighbours by cosine: `exact`, and `blocks` for a whole large pool.
+//! Nearest neighbours by cosine: `exact`, `blocks` for a whole large pool, and an [`Index`] for a
+//! library that is built once and asked often.
 
 use rayon::prelude::*;
 
@@ -7,6 +8,7 @@ mod blocks;
 mod cells;
 mod codes;
 mod exact;
+mod index;
 mod kernels;
 mod pairs;
 mod topk;
@@ -15,6 +17,7 @@ mod vectors;
 pub(crate) use above::Above;
 pub use above::PairRecall;
 pub use blocks::BlocksOptions;
+pub use index::{Index, IndexOptions, Storage};
 pub use vectors::Vectors;
 
 use crate::threads::with_threads;

@@ -47,7 +47,7 @@ impl<'a> Above<'a> {
     pub(crate) fn new(vectors: &'a Vectors<'a>, threshold: f64) -> Self {
         let row = |row| vectors.row(row);
         let squares = (0..vectors.len()).into_par_iter().map(|at| dot(row(at), row(at))).collect();
-        let rounding = 1e-6 + vectors.dim() as f64 * f64::from(f32::EPSILON) / 8.0;
+        let rounding = 2e-6 + vectors.dim() as f64 * f64::from(f32::EPSILON) / 8.0;
         Self { vectors, squares, threshold, rounding }
     }
 

@@ -100,7 +100,8 @@ impl Codes {
     }
 }
 
-fn encode(row: &[f32], inverse_length: f32, codes: &mut [i8]) -> (f32, i32, f32) {
+/// Step, offset and error of a row; its codes go to `codes`.
+pub(super) fn encode(row: &[f32], inverse_length: f32, codes: &mut [i8]) -> (f32, i32, f32) {
     let largest = row.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
     let step = largest * inverse_length / 127.0;
     if step == 0.0 {
