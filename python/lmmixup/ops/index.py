@@ -175,6 +175,8 @@ class Index:
         if path.exists() and not overwrite:
             raise OutputExistsError(f"{path}: exists already; name another or pass overwrite=True")
         partial, description = (path.with_name(f".{path.name}.{part}") for part in ("part", "json"))
+        if not path.parent.is_dir():
+            raise FileError(f"{path}: {path.parent} is no folder")
         try:
             self._graph.save(partial)
             digest = {"num_bytes": partial.stat().st_size, "sha256": file_sha256(partial)}
