@@ -251,7 +251,8 @@ class Index:
             queries_QD: (Q, D) float32, C-contiguous, finite.
             k: Neighbours of each, at least 1; may exceed the library.
             expansion: Candidates that are kept on the way, at least `k` in effect. More:
-                higher recall, more time.
+                higher recall, more time. Queries of another kind than the library need
+                some four times as many.
             recall_sample: Queries on which the recall is measured; needs the vectors.
             seed: Of that sample.
             num_threads: 0 takes all cores.

@@ -177,7 +177,7 @@ def _by_graph(
     on_progress: OnProgress | None,
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
     graph = _rust.Index.build(
-        vectors_ND, dtype="f32", reproducible=True, on_progress=on_progress, **INDEX
+        vectors_ND, dtype="f16", reproducible=True, on_progress=on_progress, **INDEX
     )
     return graph.search(
         vectors_ND if queries_QD is None else queries_QD,
