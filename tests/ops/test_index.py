@@ -144,10 +144,12 @@ def test_it_is_the_third_method_of_knn() -> None:
 
 def test_auto_builds_one_for_many_queries(monkeypatch: pytest.MonkeyPatch) -> None:
     pool = draw(600, 8)
-    monkeypatch.setitem(ops.knn.__globals__, "EXACT_UP_TO", 500)
+    monkeypatch.setitem(ops.knn.__globals__, "EXACT_UP_TO", 100)
     assert ops.knn(pool, 3, pool).method == "exact"
-    monkeypatch.setitem(ops.knn.__globals__, "MANY_QUERIES", 600)
+    monkeypatch.setitem(ops.knn.__globals__, "GRAPH_FROM", 600)
     assert ops.knn(pool, 3, pool).method == "usearch"
+    assert ops.knn(pool, 3, pool[:599]).method == "exact"
+    assert ops.knn(pool, 3).method == "blocks"
 
 
 def test_another_embedder_is_refused(saved: Path) -> None:

@@ -37,10 +37,10 @@ class Neighbours:
 
 
 EXACT_UP_TO = 150_000
-"""Rows up to which `knn(method="auto")` compares with all of a pool."""
+"""Rows up to which `knn(method="auto")` compares a pool with itself exactly."""
 
-MANY_QUERIES = 500_000
-"""Queries from which on `knn(method="auto")` builds an index of a large pool to ask it."""
+GRAPH_FROM = 500_000
+"""Rows, and queries, from both of which on a graph is built for queries by `knn(method="auto")`."""
 
 INDEX = {"connectivity": 16, "expansion": 128}
 """The graph that `knn(method="usearch")` builds."""
@@ -69,9 +69,9 @@ def knn(
             is not its own neighbour.
         method: `exact` by brute force; `blocks` by coarse cells that overlap, approximate,
             only for a pool with itself; `usearch` by a graph, approximate, which `Index` keeps
-            for the next time. `auto` takes `exact` up to `EXACT_UP_TO` rows, beyond it `blocks`
-            for a pool with itself and `usearch` for `MANY_QUERIES`. The result says which it
-            was.
+            for the next time. `auto` takes `blocks` for a pool with itself of more than
+            `EXACT_UP_TO` rows, `usearch` where rows and queries both reach `GRAPH_FROM`, and
+            `exact` otherwise. The result says which it was.
         cell_size: For `blocks`, mean number of rows in a cell.
         overlap: For `blocks`, cells of a row. More of either: higher recall, more time.
         recall_sample: Rows on which the recall of an approximate method is measured; 0 does not.
@@ -162,11 +162,9 @@ def knn(
 def _choose(
     vectors_ND: npt.NDArray[np.float32], queries_QD: npt.NDArray[np.float32] | None
 ) -> Literal["exact", "blocks", "usearch"]:
-    if len(vectors_ND) <= EXACT_UP_TO:
-        return "exact"
     if queries_QD is None:
-        return "blocks"
-    return "usearch" if len(queries_QD) >= MANY_QUERIES else "exact"
+        return "blocks" if len(vectors_ND) > EXACT_UP_TO else "exact"
+    return "usearch" if min(len(vectors_ND), len(queries_QD)) >= GRAPH_FROM else "exact"
 
 
 def _by_graph(
