@@ -92,7 +92,8 @@ def main() -> None:
         rows.append(row | judge(vectors, one.result, THRESHOLD))
     shape = f"{len(vectors)} x {vectors.shape[1]}"
     title = f"Semantic dedup of {shape} vectors of {args.pool.stem}, cosine >= {THRESHOLD}"
-    measure.save(args.name or f"semantic_{args.pool.stem}", title, args.pool, rows)
+    name = args.name or f"semantic_{args.pool.stem}"
+    measure.save(name, title, args.pool, rows, repeat=args.repeat)
 
 
 if __name__ == "__main__":

@@ -8,17 +8,20 @@
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use half::f16;
 use rayon::prelude::*;
-use usearch::{Index as Graph, IndexOptions as GraphOptions, MetricKind, ScalarKind, VectorType};
+use usearch::{Index as Graph, MetricKind};
 
-use super::codes::encode;
 use super::kernels::Kernels;
 use super::topk::Entry;
 use super::vectors::{Vectors, inverse_length};
 use super::{Neighbours, check_k};
 use crate::threads::with_threads;
 use crate::{Error, Progress, Result};
+use stored::{Stored, new_graph, no_room, set_metric};
+
+mod stored;
+
+pub use stored::Storage;
 
 /// Most threads that search at a time: a graph must know before.
 const MAX_THREADS: usize = 64;
@@ -26,27 +29,6 @@ const MAX_THREADS: usize = 64;
 const ROWS_A_BEAT: usize = 64;
 /// More than 8 bits can be wrong by.
 const FAR: f32 = 0.1;
-
-/// How an index stores a value.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Storage {
-    /// Single precision.
-    F32,
-    /// Half precision.
-    F16,
-    /// 8 bits, with a step of its own for each row.
-    I8,
-}
-
-impl Storage {
-    fn kind(self) -> ScalarKind {
-        match self {
-            Self::F32 => ScalarKind::F32,
-            Self::F16 => ScalarKind::F16,
-            Self::I8 => ScalarKind::I8,
-        }
-    }
-}
 
 /// How a graph is built.
 #[derive(Debug, Clone, Copy)]
@@ -97,7 +79,8 @@ impl Index {
         let num_threads = if options.reproducible { 1 } else { num_threads };
         limited(num_threads, || {
             let vectors = Vectors::new(vectors, dim)?;
-            let graph = new_graph(dim, options)?;
+            let IndexOptions { storage, connectivity, expansion, .. } = options;
+            let graph = new_graph(dim, storage, connectivity, expansion)?;
             let num_contexts = if options.reproducible { 1 } else { MAX_THREADS };
             graph.reserve_capacity_and_threads(vectors.len(), num_contexts).map_err(no_room)?;
             let (zeros, rows): (Vec<u32>, Vec<u32>) = (0..vectors.len() as u32)
@@ -106,13 +89,13 @@ impl Index {
             rows.par_chunks(ROWS_A_BEAT).try_for_each(|rows| {
                 for &row in rows {
                     let at = row as usize;
-                    let vector = Stored::new(vectors.row(at), vectors.inverse_length(at), options);
+                    let vector = Stored::new(vectors.row(at), vectors.inverse_length(at), storage);
                     vector.add(&graph, u64::from(row)).map_err(no_room)?;
                 }
                 progress.advance(rows.len() as u64)
             })?;
             graph.reserve_capacity_and_threads(rows.len(), MAX_THREADS).map_err(no_room)?;
-            let (storage, num_rows) = (options.storage, vectors.len());
+            let num_rows = vectors.len();
             Ok(Self { graph, storage, dim, num_rows, zeros, searching: Mutex::new(()) })
         })
     }
@@ -280,13 +263,7 @@ impl Asker<'_> {
         if wanted == 0 {
             return Ok(Vec::new());
         }
-        let options = IndexOptions {
-            storage: self.index.storage,
-            connectivity: 0,
-            expansion: 0,
-            reproducible: true,
-        };
-        let vector = Stored::new(self.queries.row(query), inverse, options);
+        let vector = Stored::new(self.queries.row(query), inverse, self.index.storage);
         let mut found = vector.search(graph, wanted, false).map_err(no_room)?;
         let needed = (self.k + usize::from(self.itself)).min(graph.size());
         if found.keys.len() < needed {
@@ -303,8 +280,8 @@ impl Asker<'_> {
         let row = &vectors[at * dim..(at + 1) * dim];
         let scale = inverse * inverse_length(row);
         let cosine = Kernels::best().dot(self.queries.row(query), row) * scale;
-        // Written so that NaN is refused.
-        if !((cosine - entry.similarity()).abs() <= FAR) {
+        let wrong = (cosine - entry.similarity()).abs();
+        if wrong.is_nan() || wrong > FAR {
             return Err(Error::Data(format!(
                 "vectors must be those that the index was built of, row {at} is not: its cosine is \
                  {cosine}, the index has {}",
@@ -315,121 +292,11 @@ impl Asker<'_> {
     }
 }
 
-/// One vector as an index stores it.
-enum Stored {
-    F32(Vec<f32>),
-    F16(Vec<f16>),
-    I8(Vec<i8>),
-}
-
-impl Stored {
-    fn new(row: &[f32], inverse: f32, options: IndexOptions) -> Self {
-        match options.storage {
-            Storage::F32 => Self::F32(row.iter().map(|value| value * inverse).collect()),
-            Storage::F16 => {
-                Self::F16(row.iter().map(|value| f16::from_f32(value * inverse)).collect())
-            }
-            Storage::I8 => {
-                let mut codes = vec![0; row.len()];
-                encode(row, inverse, &mut codes);
-                Self::I8(codes)
-            }
-        }
-    }
-
-    fn add(&self, graph: &Graph, key: u64) -> std::result::Result<(), cxx::Exception> {
-        match self {
-            Self::F32(values) => graph.add(key, values),
-            Self::F16(values) => graph.add(key, halves(values)),
-            Self::I8(values) => graph.add(key, values),
-        }
-    }
-
-    fn search(
-        &self,
-        graph: &Graph,
-        wanted: usize,
-        exact: bool,
-    ) -> std::result::Result<usearch::ffi::Matches, cxx::Exception> {
-        match (self, exact) {
-            (Self::F32(values), false) => graph.search(values, wanted),
-            (Self::F32(values), true) => graph.exact_search(values, wanted),
-            (Self::F16(values), false) => graph.search(halves(values), wanted),
-            (Self::F16(values), true) => graph.exact_search(halves(values), wanted),
-            (Self::I8(values), false) => graph.search(values, wanted),
-            (Self::I8(values), true) => graph.exact_search(values, wanted),
-        }
-    }
-}
-
-/// The same bits under usearch's name.
-fn halves(values: &[f16]) -> &[usearch::f16] {
-    // SAFETY: both are transparent or plain wrappers of 16 bits.
-    let bits = unsafe { std::slice::from_raw_parts(values.as_ptr().cast::<i16>(), values.len()) };
-    usearch::f16::from_i16s(bits)
-}
-
-fn new_graph(dim: usize, options: IndexOptions) -> Result<Graph> {
-    let mut graph = Graph::new(&GraphOptions {
-        dimensions: dim,
-        metric: MetricKind::Cos,
-        quantization: options.storage.kind(),
-        connectivity: options.connectivity,
-        expansion_add: options.expansion,
-        expansion_search: options.expansion,
-        multi: false,
-    })
-    .map_err(no_room)?;
-    set_metric(&mut graph, options.storage, dim)?;
-    Ok(graph)
-}
-
-/// Lets our kernels compute the distances: 1 − cosine.
-fn set_metric(graph: &mut Graph, storage: Storage, dim: usize) -> Result<()> {
-    /// The `dim` values at a pointer.
-    ///
-    /// # Safety
-    /// There are so many, and they outlive what is done with them.
-    unsafe fn values<'a, T>(from: *const T, dim: usize) -> &'a [T] {
-        // SAFETY: the caller's promise.
-        unsafe { std::slice::from_raw_parts(from, dim) }
-    }
-    // SAFETY, of all three: usearch calls a metric with two of its vectors, `dim` values each.
-    let set = match storage {
-        Storage::F32 => f32::change_metric(
-            graph,
-            Box::new(move |a, b| {
-                1.0 - unsafe { Kernels::best().dot(values(a, dim), values(b, dim)) }
-            }),
-        ),
-        Storage::F16 => usearch::f16::change_metric(
-            graph,
-            Box::new(move |a, b| {
-                let (a, b) = (a.cast::<f16>(), b.cast::<f16>());
-                1.0 - unsafe { Kernels::best().dot_f16(values(a, dim), values(b, dim)) }
-            }),
-        ),
-        Storage::I8 => i8::change_metric(
-            graph,
-            Box::new(move |a, b| {
-                let [ab, aa, bb] =
-                    unsafe { Kernels::best().dots_i8(values(a, dim), values(b, dim)) };
-                1.0 - ab as f32 / (aa as f32 * bb as f32).sqrt()
-            }),
-        ),
-    };
-    set.map_err(no_room)
-}
-
 /// Runs `work` in at most as many threads as a graph knows.
 fn limited<T: Send>(num_threads: usize, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
     let all = || std::thread::available_parallelism().map_or(1, usize::from);
     let num_threads = if num_threads == 0 { all() } else { num_threads };
     with_threads(num_threads.min(MAX_THREADS), work)
-}
-
-fn no_room(error: cxx::Exception) -> Error {
-    Error::Infeasible(format!("usearch: {}", error.what()))
 }
 
 fn utf8(path: &Path) -> Result<&str> {
