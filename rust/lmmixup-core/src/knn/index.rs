@@ -132,8 +132,7 @@ impl Index {
                 head.count_present
             )));
         }
-        let options = IndexOptions { storage, connectivity: 0, expansion: 0, reproducible: true };
-        let mut graph = new_graph(dim, options)?;
+        let mut graph = new_graph(dim, storage, 0, 0)?;
         graph.reserve_capacity_and_threads(0, MAX_THREADS).map_err(no_room)?;
         graph.view(utf8(path)?).map_err(broken)?;
         set_metric(&mut graph, storage, dim)?;
