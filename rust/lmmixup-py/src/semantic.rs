@@ -20,7 +20,10 @@ pub struct Blocks {
     recall_sample: usize,
 }
 
-/// Families, and (sampled vectors, their pairs, those in one family) where cells were used.
+/// Sampled vectors, their pairs at the threshold, and those of them in one family.
+type PyRecall = (usize, usize, usize);
+
+/// Families, and the recall of pairs where cells were used.
 #[pyfunction]
 #[expect(clippy::too_many_arguments, reason = "the function's own arguments, GIL and progress")]
 pub fn semantic_families<'py>(
@@ -33,7 +36,7 @@ pub fn semantic_families<'py>(
     earlier: Option<PyReadonlyArray1<'py, i64>>,
     num_threads: usize,
     on_progress: Option<&Bound<'py, PyAny>>,
-) -> PyResult<(PyFamilies<'py>, Option<(usize, usize, usize)>)> {
+) -> PyResult<(PyFamilies<'py>, Option<PyRecall>)> {
     let rule = rule.as_core()?;
     let family = earlier.as_ref().map(PyReadonlyArray1::as_slice).transpose()?;
     let earlier = Earlier { family, num_frozen: rule.num_frozen };
