@@ -217,8 +217,8 @@ mod tests {
                     }
                 }
             }
-            for a in 0..rows.len() {
-                assert_eq!(found.family[a], found.family[first[a]]);
+            for (family, &first) in found.family.iter().zip(&first) {
+                assert_eq!(*family, found.family[first]);
             }
             assert_eq!(found.num_families, (0..rows.len()).filter(|&a| first[a] == a).count());
             for threads in [1, 7] {
