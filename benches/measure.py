@@ -46,7 +46,7 @@ THREAD_VARIABLES = (
     "POLARS_MAX_THREADS",
 )
 PACKAGES = ("gaoya", "rensa", "datasketch", "polars", "orjson", "xxhash", "faiss-cpu")
-PACKAGES += ("scikit-learn", "wordllama", "numpy", "aiohttp", "openai")
+PACKAGES += ("scikit-learn", "semhash", "usearch", "wordllama", "numpy", "aiohttp", "openai")
 
 
 @dataclass

@@ -23,6 +23,32 @@ def ours_blocks() -> Run:
     return _ours("blocks")
 
 
+def ours_usearch() -> Run:
+    """lmmixup, a graph that is built and then asked for every row."""
+    return _ours("usearch")
+
+
+def usearch() -> Run:
+    """The usearch package with the same parameters."""
+    from usearch.index import Index
+
+    def run(path: Path, k: int = 32) -> np.ndarray:
+        vectors = np.load(path)
+        index = Index(
+            ndim=vectors.shape[1],
+            metric="cos",
+            dtype="f32",
+            connectivity=16,
+            expansion_add=128,
+            expansion_search=128,
+        )
+        index.add(np.arange(len(vectors)), vectors, threads=2)
+        found = index.search(vectors, k + 1, threads=2).keys.astype(np.int64)
+        return drop_self(found, k)
+
+    return run
+
+
 def _ours(method: str) -> Run:
     from lmmixup import ops
 

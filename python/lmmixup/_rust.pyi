@@ -113,6 +113,16 @@ def minhash_families(
     num_threads: int,
     on_progress: _OnProgress,
 ) -> _Families: ...
+def semantic_families(
+    pool: ExactPool,
+    vectors: npt.NDArray[np.float32],
+    threshold: float,
+    blocks: dict[str, int] | None,
+    rule: dict[str, Any],
+    earlier: npt.NDArray[np.int64] | None,
+    num_threads: int,
+    on_progress: _OnProgress,
+) -> tuple[_Families, tuple[int, int, int] | None]: ...
 def matches(
     texts: TextPool, num_other: int, num_threads: int, on_progress: _OnProgress
 ) -> tuple[_Matches, _Matches]: ...
@@ -173,6 +183,35 @@ def knn_recall(
     on_progress: Callable[[str, int, int], None] | None = None,
 ) -> tuple[float, int]: ...
 def knn_instruction_set() -> str: ...
+
+@final
+class Index:
+    @staticmethod
+    def build(
+        vectors: NDArray[np.float32],
+        *,
+        dtype: str,
+        connectivity: int,
+        expansion: int,
+        reproducible: bool,
+        num_threads: int = 0,
+        on_progress: Callable[[str, int, int], None] | None = None,
+    ) -> Index: ...
+    @staticmethod
+    def view(path: str | PathLike[str], num_rows: int, dim: int, dtype: str) -> Index: ...
+    def save(self, path: str | PathLike[str]) -> None: ...
+    def search(
+        self,
+        queries: NDArray[np.float32],
+        k: int,
+        *,
+        expansion: int,
+        vectors: NDArray[np.float32] | None,
+        itself: bool,
+        num_threads: int = 0,
+        on_progress: Callable[[str, int, int], None] | None = None,
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]: ...
+    def __len__(self) -> int: ...
 
 # cluster
 def most_partitionable(num_records: int, bounds: tuple[int, int]) -> int: ...

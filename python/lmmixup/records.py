@@ -1,14 +1,34 @@
-"""What a record says: the one rule that makes prompt and completion of a conversation."""
+"""What records are, and the one rule that makes prompt and completion of a conversation."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from lmmixup import _rust
 from lmmixup.errors import DataError
+from lmmixup.progress import SILENT, Reporter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    import pyarrow as pa
+
+
+class Records(Protocol):
+    """Canonical records that can be read again and again: a pool, or several as one."""
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns."""
+
+    def batches(
+        self,
+        columns: Sequence[str] | None = None,
+        *,
+        num_threads: int = 0,
+        reporter: Reporter = SILENT,
+    ) -> Iterator[pa.RecordBatch]:
+        """The records, in the same order each time."""
 
 
 def prompt_completion(messages: Iterable[Mapping[str, str | None]]) -> tuple[str, str]:

@@ -12,6 +12,7 @@ command = stage_command(
     examples=[
         "lmmixup dedup examples/pool.jsonl -o deduped",
         "lmmixup dedup pool.parquet -o deduped --threshold 0.8 --rating quality",
+        "lmmixup dedup pool.jsonl -o deduped --semantic --embedder wordllama",
         "lmmixup dedup pool.jsonl -o clean --against test_set.jsonl",
         "lmmixup dedup new.jsonl -o grown --update deduped",
     ],
@@ -22,4 +23,5 @@ command = stage_command(
         "families.png": "sizes of the families",
         "against.parquet": "what of the other pool was found",
     },
+    shortcuts={"--semantic": ("method", "semantic")},
 )

@@ -35,6 +35,26 @@ def options_of(model: type[BaseModel]) -> list[click.Option]:
     return [_option(name, info) for name, info in model.model_fields.items()]
 
 
+def options_for(shortcuts: Mapping[str, tuple[str, str]]) -> list[click.Option]:
+    """Flags that stand for an option with a value; the last one given on a line counts.
+
+    Args:
+        shortcuts: By flag, the field and its value.
+
+    Returns:
+        Options that fill the same parameters as those of `options_of`.
+    """
+    return [
+        click.Option(
+            [flag, field],
+            flag_value=value,
+            default=None,
+            help=f"The same as --{field.replace('_', '-')} {value}.",
+        )
+        for flag, (field, value) in shortcuts.items()
+    ]
+
+
 def build(model: type[Model], given: Mapping[str, Any]) -> Model:
     """Makes the config from what was given on the command line.
 

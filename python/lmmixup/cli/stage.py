@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lmmixup.cli import EXIT_FAILED, EXIT_REJECTS
-from lmmixup.cli.options import build, command_with, options_of
+from lmmixup.cli.options import build, command_with, options_for, options_of
 from lmmixup.pool import PoolOptions, open_pool
 from lmmixup.progress import SILENT, Bars, Reporter
 
@@ -48,6 +48,7 @@ def stage_command(
     preview: Callable[..., list[tuple[str, str]]] | None = None,
     complaint: Callable[[StageResult], str | None] = lambda _result: None,
     more_sources: click.Option | None = None,
+    shortcuts: Mapping[str, tuple[str, str]] | None = None,
 ) -> click.Command:
     """The command of a stage.
 
@@ -64,6 +65,8 @@ def stage_command(
         complaint: Says what is wrong with a result that was written all the same; the command
             then prints it and exits with 1.
         more_sources: An option that names sources as well, called `more_sources`.
+        shortcuts: Flags that stand for an option with a value, such as
+            `{"--semantic": ("method", "semantic")}`.
 
     Returns:
         A click command.
@@ -98,7 +101,7 @@ def stage_command(
             return EXIT_FAILED
         return exit_status(result, rejects_ok=given["rejects_ok"])
 
-    own = options_of(config)
+    own = [*options_of(config), *options_for(shortcuts or {})]
     own_names = {option.name for option in own}
     shared = [option for option in options_of(PoolOptions) if option.name not in own_names]
     common = [OVERWRITE, REJECTS_OK, NUM_THREADS, QUIET, JSON]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from lmmixup import ops
-from lmmixup.dedup.families import TEXT_COLUMNS
+from lmmixup.dedup.joined import Joined
+from lmmixup.dedup.semantic import embedding_figures, nearest
+from lmmixup.embed import embed_pool
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -21,10 +24,15 @@ if TYPE_CHECKING:
 
 IN_OTHER = "in the other pool"
 
+TEXT_COLUMNS = ("id", "prompt", "completion")
+
+FOUND = [
+    pa.field("id", pa.string(), nullable=False),
+    pa.field("found", pa.bool_(), nullable=False),
+]
 AGAINST_SCHEMA = pa.schema(
     [
-        pa.field("id", pa.string(), nullable=False),
-        pa.field("found", pa.bool_(), nullable=False),
+        *FOUND,
         pa.field("container", pa.string()),
         pa.field("containment", pa.float64(), nullable=False),
         pa.field("nearest", pa.string()),
@@ -33,6 +41,32 @@ AGAINST_SCHEMA = pa.schema(
 )
 """Columns of `against.parquet`: every record of the other pool, whether it was found, the
 record of this pool that has most of its shingles and their share, and the most similar one."""
+
+SEMANTIC_SCHEMA = pa.schema(
+    [*FOUND, pa.field("nearest", pa.string()), pa.field("cosine", pa.float64(), nullable=False)]
+)
+"""The same for `semantic`: the record of this pool with the highest cosine."""
+
+
+@dataclass(frozen=True)
+class Matched:
+    """What of two pools matches.
+
+    Attributes:
+        ids: (N,) ids of the pool that is cleaned.
+        hit: (N,) bool, which of its records match.
+        partner: (N,) ids of the other pool's records that they match best.
+        details: (H,) a sentence for each match.
+        against: `against.parquet`: the other pool's records.
+        figures: What the manifest says of vectors; nothing for shingles.
+    """
+
+    ids: pa.Array
+    hit: npt.NDArray[np.bool_]
+    partner: pa.Array
+    details: list[str]
+    against: pa.RecordBatch
+    figures: dict[str, object]
 
 
 def remove_matches(run: StageRun, pool: Pool, config: DedupConfig, *, num_threads: int) -> None:
@@ -47,9 +81,35 @@ def remove_matches(run: StageRun, pool: Pool, config: DedupConfig, *, num_thread
     from lmmixup.pool import open_pool  # noqa: PLC0415
 
     assert config.against is not None  # noqa: S101 the caller looked
+    other = open_pool([config.against])
+    find = _by_cosine if config.method == "semantic" else _by_shingles
+    matched = find(run, pool, other, config, num_threads)
+    _write_clean(run, pool, matched.hit, num_threads)
+    rows = pa.array(np.flatnonzero(matched.hit))
+    run.drop(
+        matched.ids.take(rows),
+        IN_OTHER,
+        against=matched.partner.take(rows),
+        details=pa.array(matched.details, pa.string()),
+    )
+    run.writer("against.parquet", matched.against.schema).write(matched.against)
+    run.counts.input = len(matched.ids) + sum(1 for _ in pool.rejects)
+    run.counts.kept = int((~matched.hit).sum())
+    found = matched.against.column("found").to_numpy(zero_copy_only=False)
+    run.figures.update(
+        other_records=len(found),
+        other_found=int(found.sum()),
+        share_of_other_found=round(float(found.mean()), 6) if len(found) else 0.0,
+        other_rejected=sum(1 for _ in other.rejects),
+        **matched.figures,
+    )
+
+
+def _by_shingles(
+    run: StageRun, pool: Pool, other: Pool, config: DedupConfig, num_threads: int
+) -> Matched:
     other_ids: list[pa.Array] = []
     ids: list[pa.Array] = []
-    other = open_pool([config.against])
     of_other, of_pool = ops.matches(
         _ids_kept(other.batches(TEXT_COLUMNS, num_threads=num_threads), other_ids),
         _ids_kept(pool.batches(TEXT_COLUMNS, num_threads=num_threads, reporter=run.reporter), ids),
@@ -64,8 +124,10 @@ def remove_matches(run: StageRun, pool: Pool, config: DedupConfig, *, num_thread
         (side.containment >= config.min_containment) | (side.jaccard >= config.threshold)
         for side in (of_other, of_pool)
     )
-    _write_clean(run, pool, hit, num_threads)
-    _drop_matches(run, pool_ids, names, of_pool, hit)
+    details = [
+        f"containment {share:.4f}, Jaccard {jaccard:.4f}"
+        for share, jaccard in zip(of_pool.containment[hit], of_pool.jaccard[hit], strict=True)
+    ]
     columns = [
         names,
         pa.array(found),
@@ -74,15 +136,44 @@ def remove_matches(run: StageRun, pool: Pool, config: DedupConfig, *, num_thread
         _ids_of(pool_ids, of_other.nearest),
         pa.array(of_other.jaccard),
     ]
-    sink = run.writer("against.parquet", AGAINST_SCHEMA)
-    sink.write(pa.RecordBatch.from_arrays(columns, schema=AGAINST_SCHEMA))
-    run.counts.input = len(pool_ids) + sum(1 for _ in pool.rejects)
-    run.counts.kept = int((~hit).sum())
-    run.figures.update(
-        other_records=len(names),
-        other_found=int(found.sum()),
-        share_of_other_found=round(float(found.mean()), 6) if len(found) else 0.0,
-        other_rejected=sum(1 for _ in other.rejects),
+    against = pa.RecordBatch.from_arrays(columns, schema=AGAINST_SCHEMA)
+    return Matched(pool_ids, hit, _ids_of(names, of_pool.container), details, against, {})
+
+
+def _by_cosine(
+    run: StageRun, pool: Pool, other: Pool, config: DedupConfig, num_threads: int
+) -> Matched:
+    num_other = sum(batch.num_rows for batch in other.batches(["id"], num_threads=num_threads))
+    # Embedded together: vectors of `lexical` depend on all texts that were counted.
+    embedded = embed_pool(
+        Joined(other, pool),
+        config.embed_config(),
+        num_threads=num_threads,
+        reporter=run.reporter,
+    )
+    ids = embedded.ids.combine_chunks()
+    names, pool_ids = ids[:num_other], ids[num_other:]
+    others_MD, vectors_ND = embedded.vectors_ND[:num_other], embedded.vectors_ND[num_other:]
+    of_other, cosine_of_other = nearest(
+        others_MD, vectors_ND, num_threads=num_threads, reporter=run.reporter
+    )
+    of_pool, cosine_of_pool = nearest(
+        vectors_ND, others_MD, num_threads=num_threads, reporter=run.reporter
+    )
+    columns = [
+        names,
+        pa.array(cosine_of_other >= config.threshold),
+        _ids_of(pool_ids, of_other),
+        pa.array(cosine_of_other),
+    ]
+    hit = cosine_of_pool >= config.threshold
+    return Matched(
+        pool_ids,
+        hit,
+        _ids_of(names, of_pool),
+        [f"cosine {value:.4f}" for value in cosine_of_pool[hit]],
+        pa.RecordBatch.from_arrays(columns, schema=SEMANTIC_SCHEMA),
+        embedding_figures(embedded),
     )
 
 
@@ -106,19 +197,3 @@ def _write_clean(run: StageRun, pool: Pool, hit: npt.NDArray[np.bool_], num_thre
     for batch in pool.batches(num_threads=num_threads, reporter=run.reporter):
         sink.write(batch.filter(pa.array(~hit[start : start + batch.num_rows])))
         start += batch.num_rows
-
-
-def _drop_matches(
-    run: StageRun, ids: pa.Array, names: pa.Array, matches: ops.Matches, hit: npt.NDArray[np.bool_]
-) -> None:
-    rows = np.flatnonzero(hit)
-    details = [
-        f"containment {share:.4f}, Jaccard {jaccard:.4f}"
-        for share, jaccard in zip(matches.containment[rows], matches.jaccard[rows], strict=True)
-    ]
-    run.drop(
-        ids.take(pa.array(rows)),
-        IN_OTHER,
-        against=_ids_of(names, matches.container[rows]),
-        details=pa.array(details, pa.string()),
-    )

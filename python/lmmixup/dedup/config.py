@@ -3,21 +3,50 @@
 from __future__ import annotations
 
 from pathlib import Path  # noqa: TC003 pydantic reads the annotation
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
+from lmmixup.embed import EmbedConfig
 from lmmixup.stage import StageConfig
+
+JACCARD = 0.7
+"""Default threshold of word n-grams."""
+
+COSINE = 0.95
+"""Default threshold of vectors: docs/decisions/0007-semantic-duplicates.md."""
+
+OF_TEXTS = ("shingle", "shingle_size", "num_perm", "bands", "rows", "verify", "min_containment")
+"""Settings that vectors have no use for."""
+
+OF_VECTORS = ("embedder", "vectors", "vector_column", "pairs")
+"""Settings that only vectors have a use for."""
+
+
+def _default_threshold(given: dict[str, Any]) -> float:
+    return COSINE if given.get("method") == "semantic" else JACCARD
 
 
 class DedupConfig(StageConfig):
     """How alike records are found, and which of them stay."""
 
-    method: Literal["join", "minhash", "exact"] = "join"
+    method: Literal["join", "minhash", "exact", "semantic"] = "join"
     """`join` finds every pair at the threshold; `minhash` most of them, for low thresholds
-    and very large pools; `exact` only equal records."""
-    threshold: float = Field(default=0.7, gt=0, le=1)
-    """Jaccard similarity from which two records are near-duplicates."""
+    and very large pools; `exact` only equal records; `semantic` those with similar vectors."""
+    threshold: float = Field(default_factory=_default_threshold, gt=0, le=1)
+    """Jaccard similarity from which two records are near-duplicates; for `semantic` the cosine,
+    0.95 where not given."""
+    embedder: str = "lexical"
+    """For `semantic`: what makes the vectors, as of `lmmixup embed`: `lexical`, `wordllama`,
+    `static:FOLDER`, `st:MODEL`, `openai:MODEL`, `npy:FILE` or `column:NAME`."""
+    vectors: Path | None = None
+    """For `semantic`: vectors that exist already, a `.npy`, Parquet or Arrow file, or the folder
+    of `lmmixup embed`."""
+    vector_column: str | None = None
+    """For `semantic`: column with the vectors, in the pool or in the file of `vectors`."""
+    pairs: Literal["auto", "exact", "blocks"] = "auto"
+    """For `semantic`: compare all pairs, or those that share a coarse cell; `auto` takes
+    `blocks` for large pools and the manifest says so, with the measured recall."""
     shingle: Literal["auto", "word", "char"] = "auto"
     """Tokens of a shingle: words, characters, or (`auto`) words and the single characters of
     scripts without spaces."""
@@ -25,7 +54,8 @@ class DedupConfig(StageConfig):
     """Consecutive tokens of a shingle."""
     normalize: Literal["lower", "nfkc", "raw"] = "lower"
     """What is done to texts before: lower-case, Unicode NFKC and lower-case, or nothing. For
-    `exact` the first two also make every run of white space one space."""
+    `exact` the first two also make every run of white space one space. For `semantic` it only
+    tells a `duplicate` from a `near-duplicate`."""
     keep: Literal["unlike", "one"] = "unlike"
     """`unlike` keeps a record of a family unless a kept one is at the threshold; `one` keeps
     one record of each family."""
@@ -45,7 +75,7 @@ class DedupConfig(StageConfig):
     verify: bool = True
     """Compare the candidates of `minhash` exactly; without it one record of a family stays."""
     seed: int = Field(default=0, ge=0, lt=2**64)
-    """Draws the hash functions of `minhash`."""
+    """Draws the hash functions of `minhash`, and the cells of `blocks`."""
     against: Path | None = None
     """Another pool, such as an evaluation set: take out the records that match one of its
     records instead of looking for families."""
@@ -57,6 +87,17 @@ class DedupConfig(StageConfig):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
+        semantic = self.method == "semantic"
+        for name in OF_TEXTS if semantic else OF_VECTORS:
+            if getattr(self, name) != type(self).model_fields[name].default:
+                hint = "it compares vectors" if semantic else "pass --semantic too"
+                raise ValueError(f"{name} has no effect with method {self.method}; {hint}")
+        self.embed_config()  # raises where the settings of vectors do not fit together
+        if self.against is not None and self.vectors is not None:
+            raise ValueError(
+                "against compares two pools, but vectors are those of one; name an embedder, or "
+                "a vector_column that both pools have"
+            )
         if (self.bands is None) != (self.rows is None):
             raise ValueError("bands and rows belong together; give both or none")
         if self.bands and self.rows and self.bands * self.rows > self.num_perm:
@@ -64,3 +105,9 @@ class DedupConfig(StageConfig):
         if self.against is not None and self.update is not None:
             raise ValueError("against and update exclude each other; run them one after the other")
         return self
+
+    def embed_config(self) -> EmbedConfig:
+        """How `semantic` makes records into vectors."""
+        return EmbedConfig(
+            embedder=self.embedder, vectors=self.vectors, vector_column=self.vector_column
+        )

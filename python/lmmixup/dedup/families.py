@@ -2,38 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from lmmixup import ops
 from lmmixup.dedup.config import DedupConfig
 from lmmixup.dedup.order import Order
+from lmmixup.dedup.semantic import semantic_families
 from lmmixup.progress import SILENT, Reporter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
     import numpy as np
     import numpy.typing as npt
     import pyarrow as pa
 
+    from lmmixup.records import Records
+
 TEXT_COLUMNS = ("id", "prompt", "completion")
-
-
-class Records(Protocol):
-    """What `families` needs of a pool."""
-
-    @property
-    def schema(self) -> pa.Schema:
-        """The columns."""
-
-    def batches(
-        self,
-        columns: Sequence[str] | None = None,
-        *,
-        num_threads: int = 0,
-        reporter: Reporter = SILENT,
-    ) -> Iterator[pa.RecordBatch]:
-        """The records, in the same order each time."""
 
 
 def families(
@@ -48,7 +32,7 @@ def families(
     """Finds the families of a pool and decides which records stay.
 
     Args:
-        pool: From `open_pool`; read once.
+        pool: From `open_pool`; read once, for `semantic` as often as its embedder needs.
         config: How; the defaults find every pair of records at Jaccard >= 0.7 over word
             5-grams.
         num_threads: Threads; 0 takes all cores.
@@ -61,7 +45,7 @@ def families(
 
     Raises:
         ArgumentError: The rating column is not there or holds no numbers.
-        DataError: A record cannot be read and the pool is strict.
+        DataError: A record cannot be read and the pool is strict, or vectors do not fit it.
 
     Notes:
         The partition into families does not depend on the order of the records, nor on
@@ -93,6 +77,16 @@ def families(
     if config.method == "exact":
         return ops.exact_families(
             batches, normalize=config.normalize, rule=rule, num_threads=num_threads
+        )
+    if config.method == "semantic":
+        return semantic_families(
+            pool,
+            batches,
+            config,
+            rule=rule,
+            earlier=earlier,
+            num_threads=num_threads,
+            reporter=reporter,
         )
     if config.method == "minhash":
         return ops.minhash_families(

@@ -53,7 +53,7 @@ def run(
     """Removes duplicates of a pool and writes the result folder.
 
     Args:
-        pool: From `open_pool`; read twice.
+        pool: From `open_pool`; read twice, for `semantic` as often more as its embedder needs.
         config: See `DedupConfig`.
         output: Folder to make: `data.parquet` (records that stay, with `family` and
             `family_size`), `dropped.parquet`, `families.parquet`, `families.png`; with
@@ -113,7 +113,7 @@ def _keep_one_of_each(
     _write_dropped(run, ids, found)
     run.counts.input = len(ids) + sum(1 for _ in records.rejects)
     run.counts.kept = int(found.kept.sum())
-    run.figures.update(_figures(found, sizes))
+    run.figures.update(_figures(found, sizes) | found.figures)
     plot_sizes(sizes, run.folder / "families.png")
 
 

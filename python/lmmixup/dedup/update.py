@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import json
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from lmmixup.dedup.joined import Joined
 from lmmixup.errors import ArgumentError, DataError
-from lmmixup.progress import SILENT, Reporter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
     from pathlib import Path
 
     import numpy.typing as npt
@@ -24,13 +23,13 @@ if TYPE_CHECKING:
     from lmmixup.pool import Pool
     from lmmixup.stage import InputFile
 
-SAME = ("method", "threshold", "shingle", "shingle_size", "normalize")
+SAME = ("method", "threshold", "shingle", "shingle_size", "normalize", "embedder", "vector_column")
 """Settings that must be those of the earlier run, since its records are not compared again."""
 
 OWN = ("family", "family_size")
 
 
-class Grown:
+class Grown(Joined):
     """The kept records of an earlier `dedup`, then those of a pool, as one pool.
 
     Args:
@@ -49,6 +48,7 @@ class Grown:
         _check_folder(config.update, config)
         self._old = open_pool([config.update])
         self._new = pool
+        super().__init__(self._old, pool, leave_out=OWN)
         before = self._old_columns(["id", *OWN])
         self._family = before["family"].to_numpy().astype(np.int64)
         self._size = before["family_size"].to_numpy().astype(np.int64)
@@ -72,40 +72,6 @@ class Grown:
     def num_kept(self) -> int:
         """Number of records of the earlier run."""
         return len(self._family)
-
-    @cached_property
-    def schema(self) -> pa.Schema:
-        """The earlier columns, then those that only the new pool has."""
-        old = pa.schema([field for field in self._old.schema if field.name not in OWN])
-        try:
-            whole = pa.unify_schemas([old, self._new.schema], promote_options="permissive")
-        except pa.ArrowTypeError as error:
-            raise DataError(f"the new records have columns of another type: {error}") from None
-        return whole.with_metadata(self._old.schema.metadata)
-
-    def batches(
-        self,
-        columns: Sequence[str] | None = None,
-        *,
-        num_threads: int = 0,
-        reporter: Reporter = SILENT,
-    ) -> Iterator[pa.RecordBatch]:
-        """The earlier records, then the new ones.
-
-        Args:
-            columns: Columns that are wanted; `None` takes all.
-            num_threads: Threads that read.
-            reporter: Where progress goes.
-
-        Yields:
-            Batches; a column that one side does not have is null there.
-        """
-        names = self.schema.names if columns is None else list(columns)
-        schema = pa.schema([self.schema.field(name) for name in names])
-        for pool in (self._old, self._new):
-            present = [name for name in names if name in pool.schema.names]
-            for batch in pool.batches(present, num_threads=num_threads, reporter=reporter):
-                yield _as_schema(batch, schema)
 
     def families(self) -> npt.NDArray[np.int64]:
         """Family of each earlier record, -1 for the new ones."""
@@ -159,17 +125,10 @@ def _check_folder(folder: Path, config: DedupConfig) -> None:
         raise DataError(f"--update: expected a folder that `dedup` wrote, got {folder}")
     now = config.model_dump(mode="json")
     for name in SAME:
-        if manifest["config"][name] != now[name]:
+        # A run before there were embedders had none.
+        before = manifest["config"].get(name, type(config).model_fields[name].default)
+        if before != now[name]:
             raise ArgumentError(
-                f"--update: the earlier run had {name} = {manifest['config'][name]!r}, got "
-                f"{now[name]!r}; pass the same or dedup everything anew"
+                f"--update: the earlier run had {name} = {before!r}, got {now[name]!r}; pass the "
+                "same or dedup everything anew"
             )
-
-
-def _as_schema(batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-    columns = []
-    for field in schema:
-        at = batch.schema.get_field_index(field.name)
-        column = pa.nulls(batch.num_rows, field.type) if at < 0 else batch.column(at)
-        columns.append(column if column.type == field.type else column.cast(field.type))
-    return pa.RecordBatch.from_arrays(columns, schema=schema)

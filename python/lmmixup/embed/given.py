@@ -17,12 +17,12 @@ from lmmixup.stage import file_sha256
 
 if TYPE_CHECKING:
     from lmmixup.embed.config import EmbedConfig
-    from lmmixup.pool import Pool
+    from lmmixup.records import Records
 
 TABLE_SUFFIXES = {".parquet", ".arrow", ".feather", ".ipc"}
 
 
-def given_vectors(pool: Pool, config: EmbedConfig) -> Embedded:
+def given_vectors(pool: Records, config: EmbedConfig) -> Embedded:
     """The vectors that a config points to, in the order of the pool's records.
 
     A `.npy` file has one row a record; a table with an `id` column and a result folder of
@@ -62,12 +62,12 @@ def given_vectors(pool: Pool, config: EmbedConfig) -> Embedded:
     return Embedded(ids, unit_rows(vectors, where), {**identity, "dim": int(vectors.shape[1])})
 
 
-def pool_ids(pool: Pool) -> pa.ChunkedArray:
+def pool_ids(pool: Records) -> pa.ChunkedArray:
     """The ids of all records, in order."""
     return pool_column(pool, "id")
 
 
-def pool_column(pool: Pool, name: str) -> pa.ChunkedArray:
+def pool_column(pool: Records, name: str) -> pa.ChunkedArray:
     """A column of the pool.
 
     Raises:

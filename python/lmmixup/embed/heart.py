@@ -17,7 +17,7 @@ from lmmixup.progress import SILENT, Reporter
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from lmmixup.pool import Pool
+    from lmmixup.records import Records
 
 COLUMNS = ("id", "prompt", "completion")
 """What embedding reads of a record."""
@@ -57,7 +57,7 @@ def record_texts(records: pa.RecordBatch | pa.Table) -> pa.Array | pa.ChunkedArr
 
 
 def embed_pool(
-    pool: Pool,
+    pool: Records,
     config: EmbedConfig,
     *,
     num_threads: int = 0,

@@ -23,7 +23,9 @@ from lmmixup.ops.families import (
     minhash_families,
     near_families,
 )
+from lmmixup.ops.index import Index, IndexInfo
 from lmmixup.ops.knn import EXACT_UP_TO, Neighbours, knn
+from lmmixup.ops.semantic import semantic_families
 
 OnProgress = Callable[[str, int, int], None]
 """What a long operation calls some ten times a second with phase, done and total."""
@@ -31,6 +33,8 @@ OnProgress = Callable[[str, int, int], None]
 __all__ = [
     "EXACT_UP_TO",
     "Families",
+    "Index",
+    "IndexInfo",
     "KeepRule",
     "Matches",
     "Neighbours",
@@ -48,4 +52,5 @@ __all__ = [
     "minhash_families",
     "most_partitionable",
     "near_families",
+    "semantic_families",
 ]

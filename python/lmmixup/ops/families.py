@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -63,9 +63,11 @@ class Families:
             first record.
         kept: (N,) bool.
         partner: (N,) int32, for a dropped record the kept one it lost against, else -1.
-        similarity: (N,) float64 in 0 to 1, that of the two; NaN for a kept record.
+        similarity: (N,) float64, that of the two: Jaccard in 0 to 1, or the cosine; NaN for a
+            kept record.
         same_text: (N,) bool, whether the two have the same normalised text.
         num_families: Number of families, singletons included.
+        figures: What a method has to say of itself, such as the recall that it measured.
     """
 
     family: npt.NDArray[np.uint32]
@@ -74,6 +76,7 @@ class Families:
     similarity: npt.NDArray[np.float64]
     same_text: npt.NDArray[np.bool_]
     num_families: int
+    figures: dict[str, Any] = field(default_factory=dict)
 
 
 def exact_families(

@@ -23,7 +23,7 @@ class Neighbours:
     Attributes:
         idx_QK: (Q, K) int32, nearest first, ties by lower index; -1 where there are fewer.
         sim_QK: (Q, K) float32, their cosines; 0 where there is no neighbour.
-        method: What was used: `exact` or `blocks`.
+        method: What was used: `exact`, `blocks` or `usearch`.
         recall: Share of the true K nearest that was found, on a sample; 1.0 where exact,
             `None` where it was not measured.
         num_sampled: Rows of that sample.
@@ -31,7 +31,7 @@ class Neighbours:
 
     idx_QK: npt.NDArray[np.int32]  # noqa: N815
     sim_QK: npt.NDArray[np.float32]  # noqa: N815
-    method: Literal["exact", "blocks"]
+    method: Literal["exact", "blocks", "usearch"]
     recall: float | None
     num_sampled: int
 
@@ -39,13 +39,19 @@ class Neighbours:
 EXACT_UP_TO = 150_000
 """Rows up to which `knn(method="auto")` compares a pool with itself exactly."""
 
+GRAPH_FROM = 500_000
+"""Rows, and queries, from both of which on a graph is built for queries by `knn(method="auto")`."""
+
+INDEX = {"connectivity": 16, "expansion": 128}
+"""The graph that `knn(method="usearch")` builds."""
+
 
 def knn(
     vectors_ND: npt.NDArray[np.float32],
     k: int,
     queries_QD: npt.NDArray[np.float32] | None = None,
     *,
-    method: Literal["auto", "exact", "blocks"] = "auto",
+    method: Literal["auto", "exact", "blocks", "usearch"] = "auto",
     cell_size: int = 8192,
     overlap: int = 4,
     recall_sample: int = 0,
@@ -62,11 +68,13 @@ def knn(
         queries_QD: (Q, D) float32 likewise; `None` compares the pool with itself, and a row
             is not its own neighbour.
         method: `exact` by brute force; `blocks` by coarse cells that overlap, approximate,
-            only for a pool with itself; `auto` takes `blocks` for a pool with itself of
-            more than `EXACT_UP_TO` rows. The result says which it was.
+            only for a pool with itself; `usearch` by a graph, approximate, which `Index` keeps
+            for the next time. `auto` takes `blocks` for a pool with itself of more than
+            `EXACT_UP_TO` rows, `usearch` where rows and queries both reach `GRAPH_FROM`, and
+            `exact` otherwise. The result says which it was.
         cell_size: For `blocks`, mean number of rows in a cell.
         overlap: For `blocks`, cells of a row. More of either: higher recall, more time.
-        recall_sample: Rows on which the recall of `blocks` is measured; 0 does not.
+        recall_sample: Rows on which the recall of an approximate method is measured; 0 does not.
         seed: Of the cells and of that sample.
         num_threads: 0 takes all cores.
         on_progress: Called with phase, units done and total, ten times a second.
@@ -82,8 +90,9 @@ def knn(
     Notes:
         `exact` costs O(Q N D), half of it for a pool with itself; integer products with a
         proved error bound sort out what cannot be near, single precision decides. `blocks`
-        costs about O(N · cell_size · overlap · D). Neither has an N x N matrix; inputs are
-        not copied. Same bits at any number of threads for a seed.
+        costs about O(N · cell_size · overlap · D). `usearch` builds in one thread, so that the
+        result does not depend on threads. None has an N x N matrix; inputs are not copied.
+        Same bits at any number of threads for a seed.
 
     Source:
         Ours.
@@ -95,9 +104,9 @@ def knn(
         >>> found.idx_QK.tolist(), found.method
         ([[2], [2], [0]], 'exact')
     """
-    _check_vectors("vectors", vectors_ND)
+    check_vectors("vectors", vectors_ND)
     if queries_QD is not None:
-        _check_vectors("queries", queries_QD)
+        check_vectors("queries", queries_QD)
         if queries_QD.shape[1] != vectors_ND.shape[1]:
             raise DataError(
                 f"queries must have the dimension of the pool, {vectors_ND.shape[1]}, "
@@ -113,39 +122,129 @@ def knn(
     ):
         if value < least:
             raise ArgumentError(f"{name} must be at least {least}, got {value}")
-    if method not in ("auto", "exact", "blocks"):
-        raise ArgumentError(f"method must be auto, exact or blocks, got {method!r}")
+    if method not in ("auto", "exact", "blocks", "usearch"):
+        raise ArgumentError(f"method must be auto, exact, blocks or usearch, got {method!r}")
     if method == "blocks" and queries_QD is not None:
         raise ArgumentError("method blocks compares a pool with itself; use exact for queries")
-    large = queries_QD is None and len(vectors_ND) > EXACT_UP_TO
-    if method == "exact" or (method == "auto" and not large):
+    if method == "auto":
+        method = _choose(vectors_ND, queries_QD)
+    if method == "exact":
         idx_QK, sim_QK = _rust.knn_exact(
             vectors_ND, queries_QD, k, num_threads=num_threads, on_progress=on_progress
         )
         return Neighbours(idx_QK, sim_QK, "exact", 1.0, 0)
-    idx_QK, sim_QK = _rust.knn_blocks(
-        vectors_ND,
-        k,
-        cell_size=cell_size,
-        overlap=overlap,
-        seed=seed,
-        num_threads=num_threads,
-        on_progress=on_progress,
-    )
+    if method == "usearch":
+        idx_QK, sim_QK = _by_graph(vectors_ND, k, queries_QD, num_threads, on_progress)
+    else:
+        idx_QK, sim_QK = _rust.knn_blocks(
+            vectors_ND,
+            k,
+            cell_size=cell_size,
+            overlap=overlap,
+            seed=seed,
+            num_threads=num_threads,
+            on_progress=on_progress,
+        )
     recall, num_sampled = None, 0
     if recall_sample:
-        recall, num_sampled = _rust.knn_recall(
+        recall, num_sampled = measure_recall(
             vectors_ND,
+            queries_QD,
             sim_QK,
             sample=recall_sample,
             seed=seed,
             num_threads=num_threads,
             on_progress=on_progress,
         )
-    return Neighbours(idx_QK, sim_QK, "blocks", recall, num_sampled)
+    return Neighbours(idx_QK, sim_QK, method, recall, num_sampled)
 
 
-def _check_vectors(name: str, vectors: npt.NDArray[np.float32]) -> None:
+def _choose(
+    vectors_ND: npt.NDArray[np.float32], queries_QD: npt.NDArray[np.float32] | None
+) -> Literal["exact", "blocks", "usearch"]:
+    if queries_QD is None:
+        return "blocks" if len(vectors_ND) > EXACT_UP_TO else "exact"
+    return "usearch" if min(len(vectors_ND), len(queries_QD)) >= GRAPH_FROM else "exact"
+
+
+def _by_graph(
+    vectors_ND: npt.NDArray[np.float32],
+    k: int,
+    queries_QD: npt.NDArray[np.float32] | None,
+    num_threads: int,
+    on_progress: OnProgress | None,
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+    graph = _rust.Index.build(
+        vectors_ND, dtype="f16", reproducible=True, on_progress=on_progress, **INDEX
+    )
+    return graph.search(
+        vectors_ND if queries_QD is None else queries_QD,
+        k,
+        expansion=INDEX["expansion"],
+        vectors=vectors_ND,
+        itself=queries_QD is None,
+        num_threads=num_threads,
+        on_progress=on_progress,
+    )
+
+
+def measure_recall(
+    vectors_ND: npt.NDArray[np.float32],
+    queries_QD: npt.NDArray[np.float32] | None,
+    sim_QK: npt.NDArray[np.float32],
+    *,
+    sample: int,
+    seed: int,
+    num_threads: int,
+    on_progress: OnProgress | None,
+) -> tuple[float, int]:
+    """Share of the true neighbours that were found, over a seeded sample of the queries.
+
+    Args:
+        vectors_ND: (N, D) float32.
+        queries_QD: (Q, D) float32; `None` for the pool itself.
+        sim_QK: (Q, K) float32 cosines that were found.
+        sample: Queries that are drawn.
+        seed: Draws them.
+        num_threads: 0 takes all cores.
+        on_progress: Called with phase, units done and total, ten times a second.
+
+    Returns:
+        The recall, and how many queries it is over. What is as near as the true k-th counts:
+        ties have no right order here.
+    """
+    if queries_QD is None:
+        return _rust.knn_recall(
+            vectors_ND,
+            sim_QK,
+            sample=sample,
+            seed=seed,
+            num_threads=num_threads,
+            on_progress=on_progress,
+        )
+    num = min(sample, len(queries_QD))
+    rows = np.sort(np.random.default_rng(seed).choice(len(queries_QD), num, replace=False))
+    asked = np.ascontiguousarray(queries_QD[rows])
+    k, wanted = sim_QK.shape[1], min(sim_QK.shape[1], len(vectors_ND))
+    _, true_SK = _rust.knn_exact(
+        vectors_ND, asked, k, num_threads=num_threads, on_progress=on_progress
+    )
+    if wanted == 0 or num == 0:
+        return 1.0, num
+    hits = sim_QK[rows, :wanted] >= true_SK[:, wanted - 1 : wanted]
+    return float(hits.mean()), num
+
+
+def check_vectors(name: str, vectors: npt.NDArray[np.float32]) -> None:
+    """Refuses what the compiled functions could only take by a copy.
+
+    Args:
+        name: What messages call them.
+        vectors: Must be (N, D) float32, C-contiguous, D >= 1.
+
+    Raises:
+        DataError: They are not; says how to convert them.
+    """
     if vectors.ndim != 2 or vectors.shape[1] == 0:
         raise DataError(f"{name} must be 2-D (N, D) with D >= 1, got shape {vectors.shape}")
     if vectors.dtype != np.float32 or not vectors.flags.c_contiguous:

@@ -2,7 +2,7 @@
 
 from lmmixup.reference.cluster import cluster_quality
 from lmmixup.reference.embed import embed_lexical, lexical_words
-from lmmixup.reference.families import families_of, jaccard, shingles
+from lmmixup.reference.families import families_of, jaccard, semantic_families, shingles
 from lmmixup.reference.knn import knn
 
 __all__ = [
@@ -12,5 +12,6 @@ __all__ = [
     "jaccard",
     "knn",
     "lexical_words",
+    "semantic_families",
     "shingles",
 ]

@@ -34,8 +34,8 @@ def knn(
         >>> indices.tolist()
         [[2], [2], [0]]
     """
-    unit_ND = _unit(vectors_ND)
-    unit_QD = unit_ND if queries_QD is None else _unit(queries_QD)
+    unit_ND = unit(vectors_ND)
+    unit_QD = unit_ND if queries_QD is None else unit(queries_QD)
     sim_QN = unit_QD @ unit_ND.T
     if queries_QD is None:
         np.fill_diagonal(sim_QN, -np.inf)
@@ -49,9 +49,17 @@ def knn(
     return idx_QK, sim_QK
 
 
-def _unit(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+def unit(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Rows of length 1 in double precision; rows of zeros stay.
+
+    Args:
+        vectors: (N, D) finite.
+
+    Returns:
+        (N, D) float64.
+    """
     wide = vectors.astype(np.float64)
     length = np.linalg.norm(wide, axis=1, keepdims=True)
-    unit: npt.NDArray[np.float64] = np.zeros_like(wide)
-    np.divide(wide, length, out=unit, where=length > 0)
-    return unit
+    scaled: npt.NDArray[np.float64] = np.zeros_like(wide)
+    np.divide(wide, length, out=scaled, where=length > 0)
+    return scaled

@@ -46,6 +46,17 @@ impl ExactPool {
         self.records.is_empty()
     }
 
+    /// What a [`KeepRule`] orders a record by.
+    pub(crate) fn length_and_tie_break(&self, record: u32) -> (u32, (u64, u64)) {
+        let Record { content, id, length } = self.records[record as usize];
+        (length, (content[0], id))
+    }
+
+    /// Whether two records are equal.
+    pub(crate) fn same_text(&self, a: u32, b: u32) -> bool {
+        self.records[a as usize].content == self.records[b as usize].content
+    }
+
     /// Adds the records of a batch (columns `prompt`, `completion`, optionally `id`).
     ///
     /// # Errors
@@ -85,14 +96,7 @@ impl ExactPool {
             let content = |record: u32| self.records[record as usize].content;
             let mut order: Vec<u32> = (0..self.len() as u32).collect();
             order.par_sort_unstable_by_key(|&record| (content(record), record));
-            let mut families = Families {
-                family: vec![0; self.len()],
-                kept: vec![true; self.len()],
-                partner: vec![-1; self.len()],
-                similarity: vec![f64::NAN; self.len()],
-                same_text: vec![false; self.len()],
-                num_families: 0,
-            };
+            let mut families = Families::all_kept(vec![0; self.len()], 0);
             for same in order.chunk_by(|&a, &b| content(a) == content(b)) {
                 self.settle(same, rule, &mut families);
             }
@@ -104,18 +108,15 @@ impl ExactPool {
     /// Keeps the best of records with one content; `family` becomes their first record.
     fn settle(&self, same: &[u32], rule: &KeepRule<'_>, families: &mut Families) {
         let key = |&record: &u32| {
-            let Record { content, id, length } = self.records[record as usize];
-            rule.key(record, length, (content[0], id))
+            let (length, tie_break) = self.length_and_tie_break(record);
+            rule.key(record, length, tie_break)
         };
         let best = same.iter().copied().min_by_key(key).unwrap_or_default();
         for &record in same {
             let at = record as usize;
             families.family[at] = same[0];
             if record != best && at >= rule.num_frozen {
-                families.kept[at] = false;
-                families.partner[at] = best as i32;
-                families.similarity[at] = 1.0;
-                families.same_text[at] = true;
+                families.drop(record, best, 1.0, true);
             }
         }
     }

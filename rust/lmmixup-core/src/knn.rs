@@ -1,17 +1,23 @@
-//! Nearest neighbours by cosine: `exact`, and `blocks` for a whole large pool.
+//! Nearest neighbours by cosine: `exact`, `blocks` for a whole large pool, and an [`Index`] for a
+//! library that is built once and asked often.
 
 use rayon::prelude::*;
 
+mod above;
 mod blocks;
 mod cells;
 mod codes;
 mod exact;
+mod index;
 mod kernels;
 mod pairs;
 mod topk;
 mod vectors;
 
+pub(crate) use above::Above;
+pub use above::PairRecall;
 pub use blocks::BlocksOptions;
+pub use index::{Index, IndexOptions, Storage};
 pub use vectors::Vectors;
 
 use crate::threads::with_threads;

@@ -16,6 +16,7 @@ pub mod knn;
 pub mod minhash;
 pub mod pool;
 pub mod progress;
+pub mod semantic;
 pub mod text;
 pub mod threads;
 

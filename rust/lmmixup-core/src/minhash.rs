@@ -6,7 +6,7 @@
 
 use rayon::prelude::*;
 
-use crate::families::{Components, Families, KeepRule, Observer, Profile, decide};
+use crate::families::{Components, Families, KeepRule, Observer, Profile, SetLikeness, decide};
 use crate::join::{Earlier, check_threshold, connect_earlier};
 use crate::text::{Shingler, TextPool, overlap_needed};
 use crate::threads::with_threads;
@@ -94,7 +94,7 @@ pub fn minhash_families(
         })?;
         let labels = components.labels(pool.len(), node);
         let rule = KeepRule { one: rule.one || !options.verify, ..*rule };
-        decide(pool, &profile, labels, threshold, &rule, progress)
+        decide(&SetLikeness { pool, profile: &profile }, labels, threshold, &rule, progress)
     })
 }
 

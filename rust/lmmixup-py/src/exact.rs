@@ -12,7 +12,8 @@ use crate::text::normalization;
 /// Hashes of a pool's records.
 #[pyclass(module = "lmmixup._rust")]
 pub struct ExactPool {
-    inner: CorePool,
+    /// Of core.
+    pub inner: CorePool,
 }
 
 #[pymethods]

@@ -1,10 +1,14 @@
-//! `ops.knn`: nearest neighbours by cosine.
+//! `ops.knn` and `ops.Index`: nearest neighbours by cosine.
 
-use lmmixup_core::knn::{self, BlocksOptions, Neighbours};
+use std::path::PathBuf;
+
+use lmmixup_core::knn::{self, BlocksOptions, IndexOptions, Neighbours, Storage};
+use lmmixup_core::{Error, Result};
 use numpy::ndarray::Array2;
 use numpy::{IntoPyArray, PyArray2, PyReadonlyArray2, PyUntypedArrayMethods};
 use pyo3::prelude::*;
 
+use crate::error::to_python;
 use crate::runtime::detach;
 
 type Found<'py> = (Bound<'py, PyArray2<i32>>, Bound<'py, PyArray2<f32>>);
@@ -73,6 +77,92 @@ pub fn knn_recall<'py>(
 #[pyfunction]
 pub fn knn_instruction_set() -> &'static str {
     knn::instruction_set()
+}
+
+/// A library's vectors and the graph of near ones.
+#[pyclass(module = "lmmixup._rust", frozen)]
+pub struct Index {
+    inner: knn::Index,
+}
+
+#[pymethods]
+impl Index {
+    /// The graph of `vectors`.
+    #[staticmethod]
+    #[pyo3(signature = (vectors, *, dtype, connectivity, expansion, reproducible, num_threads=0, on_progress=None))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of one seam")]
+    fn build(
+        py: Python<'_>,
+        vectors: PyReadonlyArray2<'_, f32>,
+        dtype: &str,
+        connectivity: usize,
+        expansion: usize,
+        reproducible: bool,
+        num_threads: usize,
+        on_progress: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Self> {
+        let storage = storage(dtype).map_err(|error| to_python(py, error))?;
+        let options = IndexOptions { storage, connectivity, expansion, reproducible };
+        let (pool, dim) = (vectors.as_slice()?, vectors.shape()[1]);
+        let inner = detach(py, on_progress, |progress| {
+            knn::Index::build(pool, dim, options, num_threads, progress)
+        })?;
+        Ok(Self { inner })
+    }
+
+    /// A file of `save`, memory-mapped.
+    #[staticmethod]
+    fn view(
+        py: Python<'_>,
+        path: PathBuf,
+        num_rows: usize,
+        dim: usize,
+        dtype: &str,
+    ) -> PyResult<Self> {
+        let storage = storage(dtype).map_err(|error| to_python(py, error))?;
+        let inner = detach(py, None, |_| knn::Index::view(&path, num_rows, dim, storage))?;
+        Ok(Self { inner })
+    }
+
+    /// Writes the graph.
+    fn save(&self, py: Python<'_>, path: PathBuf) -> PyResult<()> {
+        detach(py, None, |_| self.inner.save(&path))
+    }
+
+    /// The nearest of each query.
+    #[pyo3(signature = (queries, k, *, expansion, vectors, itself, num_threads=0, on_progress=None))]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments of one seam")]
+    fn search<'py>(
+        &self,
+        py: Python<'py>,
+        queries: PyReadonlyArray2<'py, f32>,
+        k: usize,
+        expansion: usize,
+        vectors: Option<PyReadonlyArray2<'py, f32>>,
+        itself: bool,
+        num_threads: usize,
+        on_progress: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Found<'py>> {
+        let (asked, dim) = (queries.as_slice()?, queries.shape()[1]);
+        let own = vectors.as_ref().map(PyReadonlyArray2::as_slice).transpose()?;
+        let found = detach(py, on_progress, |progress| {
+            self.inner.search(asked, dim, k, expansion, own, itself, num_threads, progress)
+        })?;
+        wrap(py, queries.shape()[0], found)
+    }
+
+    fn __len__(&self) -> usize {
+        self.inner.len()
+    }
+}
+
+fn storage(dtype: &str) -> Result<Storage> {
+    match dtype {
+        "f32" => Ok(Storage::F32),
+        "f16" => Ok(Storage::F16),
+        "i8" => Ok(Storage::I8),
+        _ => Err(Error::Argument(format!("dtype must be f32, f16 or i8, got {dtype:?}"))),
+    }
 }
 
 fn wrap(py: Python<'_>, num: usize, found: Neighbours) -> PyResult<Found<'_>> {

@@ -13,6 +13,7 @@ mod knn;
 mod minhash;
 mod pool;
 mod runtime;
+mod semantic;
 mod text;
 
 use pyo3::prelude::*;
@@ -28,9 +29,11 @@ mod rust_module {
     #[pymodule_export]
     use super::join::near_families;
     #[pymodule_export]
-    use super::knn::{knn_blocks, knn_exact, knn_instruction_set, knn_recall};
+    use super::knn::{Index, knn_blocks, knn_exact, knn_instruction_set, knn_recall};
     #[pymodule_export]
     use super::minhash::minhash_families;
+    #[pymodule_export]
+    use super::semantic::semantic_families;
     #[pymodule_export]
     use super::text::TextPool;
     use super::*;

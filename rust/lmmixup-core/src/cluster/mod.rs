@@ -110,7 +110,7 @@ impl Clusters {
     /// Numbers clusters by their first record. `labels` and `fates` must be equally long, and a
     /// record be in a cluster (label ≥ 0) iff its fate says so. O(N).
     pub(crate) fn numbered(mut labels: Vec<i32>, fates: Vec<Fate>) -> Self {
-        let highest = labels.iter().copied().max().unwrap_or(-1);
+        let highest = labels.iter().copied().max().unwrap_or(-1).max(-1);
         let mut number = vec![-1_i32; (highest + 1) as usize];
         let mut next = 0;
         for label in labels.iter_mut().filter(|label| **label >= 0) {

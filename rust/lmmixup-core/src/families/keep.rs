@@ -4,11 +4,10 @@ use std::cmp::Reverse;
 
 use rayon::prelude::*;
 
-use super::{Families, Profile};
-use crate::text::{Shingler, TextPool, jaccard, overlap_needed};
+use super::Families;
 use crate::{Error, Progress, Result};
 
-/// Families whose undecided sets are at least so many are compared by several threads.
+/// Families whose undecided classes are at least so many are compared by several threads.
 const PARALLEL_FROM: usize = 4096;
 
 /// The order in which a family's records are taken, and how many may stay.
@@ -52,7 +51,34 @@ impl KeepRule<'_> {
     }
 }
 
-/// Records with the same set, the best first, and what became of them.
+/// How alike records are, as far as [`decide`] asks.
+pub trait Likeness: Sync {
+    /// One record made ready to be compared with many.
+    type Loaded;
+
+    /// Number of records.
+    fn num_records(&self) -> usize;
+    /// The first record that is the same to this measure.
+    fn representative(&self, record: u32) -> u32;
+    /// Length in bytes, and hashes of content and id, for [`KeepRule::key`].
+    fn length_and_tie_break(&self, record: u32) -> (u32, (u64, u64));
+    /// Whether two records have the same normalised text.
+    fn same_text(&self, a: u32, b: u32) -> bool;
+    /// Nothing loaded yet.
+    fn unloaded(&self) -> Self::Loaded;
+    /// Loads a record.
+    fn load(&self, loaded: &mut Self::Loaded, record: u32);
+    /// Similarity of `best`, which is loaded, and another; `None` where it is under `least`.
+    fn similarity(
+        &self,
+        loaded: &mut Self::Loaded,
+        best: u32,
+        other: u32,
+        least: Option<f64>,
+    ) -> Option<f64>;
+}
+
+/// Records that are the same, the best first, and what became of them.
 struct Class {
     members: Vec<u32>,
     outcome: Option<(u32, f64)>,
@@ -61,22 +87,20 @@ struct Class {
 /// What became of one dropped record: record, partner, similarity.
 type Loss = (u32, u32, f64);
 
-/// Decides for every record whether it stays, given its component and all sets.
+/// Decides for every record whether it stays, given its component and how alike they are.
 ///
-/// Runs in the caller's thread pool. Takes O(kept × dropped) comparisons in each family,
-/// most of them by bitmap only.
+/// Runs in the caller's thread pool. Takes O(kept × dropped) comparisons in each family.
 ///
 /// # Errors
 /// [`Error::Argument`] where the priorities are not one a record; [`Error::Interrupted`].
-pub fn decide(
-    pool: &TextPool,
-    profile: &Profile,
+pub fn decide<L: Likeness>(
+    likeness: &L,
     (family, num_families): (Vec<u32>, usize),
     threshold: f64,
     rule: &KeepRule<'_>,
     progress: &Progress,
 ) -> Result<Families> {
-    let num_records = pool.len();
+    let num_records = likeness.num_records();
     rule.check(num_records)?;
     let (starts, members) = group(&family, num_families);
     progress.start("choose what stays", num_families as u64);
@@ -85,27 +109,17 @@ pub fn decide(
         .map(|ends| &members[ends[0] as usize..ends[1] as usize])
         .filter(|members| members.len() > 1)
         .collect();
-    let judge = Judge { pool, profile, threshold, rule, progress };
-    let shingler = || Shingler::new(pool.options().num_tokens);
+    let least = (!rule.one).then_some(threshold);
+    let judge = Judge { likeness, least, rule, progress };
     let losses: Vec<Vec<Loss>> = several
         .par_iter()
         .with_min_len(16)
-        .map_init(shingler, |shingler, members| judge.family(members, shingler))
+        .map_init(|| likeness.unloaded(), |loaded, members| judge.family(members, loaded))
         .collect::<Result<_>>()?;
-    let mut families = Families {
-        family,
-        kept: vec![true; num_records],
-        partner: vec![-1; num_records],
-        similarity: vec![f64::NAN; num_records],
-        same_text: vec![false; num_records],
-        num_families,
-    };
+    let mut families = Families::all_kept(family, num_families);
     for (record, partner, similarity) in losses.into_iter().flatten() {
-        let at = record as usize;
-        families.kept[at] = false;
-        families.partner[at] = partner as i32;
-        families.similarity[at] = similarity;
-        families.same_text[at] = pool.content(at) == pool.content(partner as usize);
+        let same_text = likeness.same_text(record, partner);
+        families.drop(record, partner, similarity, same_text);
     }
     Ok(families)
 }
@@ -129,24 +143,23 @@ fn group(family: &[u32], num_families: usize) -> (Vec<u32>, Vec<u32>) {
     (starts, members)
 }
 
-struct Judge<'a> {
-    pool: &'a TextPool,
-    profile: &'a Profile,
-    threshold: f64,
+struct Judge<'a, L> {
+    likeness: &'a L,
+    least: Option<f64>,
     rule: &'a KeepRule<'a>,
     progress: &'a Progress,
 }
 
-impl Judge<'_> {
-    fn family(&self, members: &[u32], shingler: &mut Shingler) -> Result<Vec<Loss>> {
+impl<L: Likeness> Judge<'_, L> {
+    fn family(&self, members: &[u32], loaded: &mut L::Loaded) -> Result<Vec<Loss>> {
         self.progress.advance(1)?;
         let mut classes = self.classes(members);
         let mut open: Vec<usize> = (1..classes.len()).collect();
         let mut keeper = 0;
         loop {
             let best = classes[keeper].members[0];
-            shingler.load(self.pool.units(best as usize));
-            let similarities = self.compare(best, &classes, &open, shingler)?;
+            self.likeness.load(loaded, best);
+            let similarities = self.compare(best, &classes, &open, loaded)?;
             for (&class, similarity) in open.iter().zip(&similarities) {
                 classes[class].outcome = similarity.map(|similarity| (best, similarity));
             }
@@ -159,13 +172,13 @@ impl Judge<'_> {
         Ok(self.losses(&classes))
     }
 
-    fn key(&self, record: u32) -> impl Ord + use<> {
-        let at = record as usize;
-        self.rule.key(record, self.pool.length(at), self.pool.tie_break(at))
+    fn key(&self, record: u32) -> impl Ord + use<L> {
+        let (length, tie_break) = self.likeness.length_and_tie_break(record);
+        self.rule.key(record, length, tie_break)
     }
 
     fn classes(&self, members: &[u32]) -> Vec<Class> {
-        let representative = |record: u32| self.profile.representative[record as usize];
+        let representative = |record: u32| self.likeness.representative(record);
         let mut ordered = members.to_vec();
         ordered.sort_by_cached_key(|&record| (representative(record), self.key(record)));
         let mut classes: Vec<Class> = ordered
@@ -182,41 +195,25 @@ impl Judge<'_> {
         best: u32,
         classes: &[Class],
         open: &[usize],
-        shingler: &mut Shingler,
+        loaded: &mut L::Loaded,
     ) -> Result<Vec<Option<f64>>> {
         self.progress.advance(0)?;
-        let against = |shingler: &mut Shingler, class: &usize| {
-            self.similarity(best, classes[*class].members[0], shingler)
+        let against = |loaded: &mut L::Loaded, class: &usize| {
+            let other = classes[*class].members[0];
+            if (other as usize) < self.rule.num_frozen {
+                return None;
+            }
+            self.likeness.similarity(loaded, best, other, self.least)
         };
         if open.len() < PARALLEL_FROM {
-            return Ok(open.iter().map(|class| against(shingler, class)).collect());
+            return Ok(open.iter().map(|class| against(loaded, class)).collect());
         }
         let load = || {
-            let mut own = Shingler::new(self.pool.options().num_tokens);
-            own.load(self.pool.units(best as usize));
+            let mut own = self.likeness.unloaded();
+            self.likeness.load(&mut own, best);
             own
         };
         Ok(open.par_iter().with_min_len(1024).map_init(load, against).collect())
-    }
-
-    fn similarity(&self, best: u32, other: u32, shingler: &mut Shingler) -> Option<f64> {
-        let (best, other) = (best as usize, other as usize);
-        if other < self.rule.num_frozen {
-            return None;
-        }
-        let (size_a, size_b) = (self.profile.size[best], self.profile.size[other]);
-        let needed = if self.rule.one {
-            0
-        } else {
-            overlap_needed(size_a as usize, size_b as usize, self.threshold)
-        };
-        if needed > size_a.min(size_b) as usize
-            || self.profile.signatures.max_overlap(best, other, size_a, size_b) < needed
-        {
-            return None;
-        }
-        let overlap = shingler.overlap(self.pool.units(other), needed)?;
-        Some(jaccard(overlap, size_a as usize, size_b as usize))
     }
 
     fn losses(&self, classes: &[Class]) -> Vec<Loss> {

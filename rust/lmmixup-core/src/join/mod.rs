@@ -15,7 +15,7 @@ mod candidates;
 mod prefix;
 mod sketch;
 
-use crate::families::{Components, Families, KeepRule, Profile, decide};
+use crate::families::{Components, Families, KeepRule, Profile, SetLikeness, decide};
 use crate::text::TextPool;
 use crate::threads::with_threads;
 use crate::{Error, Progress, Result};
@@ -84,7 +84,8 @@ pub fn near_families(
         }
         let labels = components.labels(pool.len(), |record| rank_of[record]);
         drop((components, rank_of, ranked));
-        Ok((decide(pool, &profile, labels, threshold, rule, progress)?, counts))
+        let likeness = SetLikeness { pool, profile: &profile };
+        Ok((decide(&likeness, labels, threshold, rule, progress)?, counts))
     })
 }
 

@@ -12,7 +12,7 @@ use super::Neighbours;
 use super::cells::Cells;
 use super::codes::{Codes, Panels};
 use super::exact;
-use super::pairs::{BLOCK, Block, Pairs};
+use super::pairs::{BLOCK, Block, Pairs, Tiles};
 use super::topk::Entry;
 use super::vectors::Vectors;
 use crate::{Progress, Result};
@@ -75,7 +75,8 @@ fn search_cell(members: &[u32], codes: &Codes, best: &Best, progress: &Progress)
     let codes = codes.gather(members);
     let panels = Panels::new(&codes);
     let slack = vec![0.0; members.len()];
-    let pairs = Pairs { codes: &codes, panels: &panels, slack: &slack, exact: |_, _| 0.0 };
+    let pairs =
+        Pairs { tiles: Tiles { codes: &codes, panels: &panels }, slack: &slack, exact: |_, _| 0.0 };
     let mut blocks: Vec<Block> = (0..members.len())
         .step_by(BLOCK)
         .map(|first| Block::new(first, BLOCK.min(members.len() - first), best.k, &codes))

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use super::codes::{Codes, Panels};
-use super::pairs::{BLOCK, Block, Pairs};
+use super::pairs::{BLOCK, Block, Pairs, Tiles};
 use super::vectors::Vectors;
 use crate::{Progress, Result};
 
@@ -112,7 +112,7 @@ fn assign(
     let panels = Panels::new(&Codes::new(&Vectors::new(centroids, dim)?));
     // Approximate similarities are good enough to choose a cell by.
     let slack = vec![0.0; codes.len()];
-    let pairs = Pairs { codes, panels: &panels, slack: &slack, exact: |_, _| 0.0 };
+    let pairs = Pairs { tiles: Tiles { codes, panels: &panels }, slack: &slack, exact: |_, _| 0.0 };
     let mut best = vec![u32::MAX; codes.len() * overlap];
     best.par_chunks_mut(BLOCK * overlap).enumerate().try_for_each(|(at, best)| {
         let len = best.len() / overlap;

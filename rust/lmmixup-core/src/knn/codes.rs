@@ -29,12 +29,24 @@ pub(super) struct Codes {
 impl Codes {
     /// Codes of all rows, on the current rayon pool.
     pub(super) fn new(vectors: &Vectors<'_>) -> Self {
+        Self::of(vectors, vectors.len(), |at| at)
+    }
+
+    /// Codes of some rows in this order, on the current rayon pool.
+    pub(super) fn of_rows(vectors: &Vectors<'_>, rows: &[u32]) -> Self {
+        Self::of(vectors, rows.len(), |at| rows[at] as usize)
+    }
+
+    fn of(vectors: &Vectors<'_>, len: usize, row: impl Fn(usize) -> usize + Sync) -> Self {
         let depth = vectors.dim().next_multiple_of(GROUP);
-        let mut codes = vec![0_i8; vectors.len() * depth];
+        let mut codes = vec![0_i8; len * depth];
         let parts: Vec<(f32, i32, f32)> = codes
             .par_chunks_exact_mut(depth)
             .enumerate()
-            .map(|(row, codes)| encode(vectors.row(row), vectors.inverse_length(row), codes))
+            .map(|(at, codes)| {
+                let row = row(at);
+                encode(vectors.row(row), vectors.inverse_length(row), codes)
+            })
             .collect();
         Self {
             depth,
@@ -60,8 +72,19 @@ impl Codes {
 
     /// For each row twice the most by which its similarity with any row of `others` can be wrong.
     pub(super) fn slack(&self, others: &Self) -> Vec<f32> {
+        self.bounds(others).map(|bound| 2.0 * bound).collect()
+    }
+
+    /// For each row the most by which its similarity with any row of `others` can be wrong.
+    pub(super) fn bounds(&self, others: &Self) -> impl Iterator<Item = f32> {
         let worst = others.errors.iter().copied().fold(0.0, f32::max);
-        self.errors.iter().map(|error| 2.0 * (error + worst * (1.0 + error) + ROUNDING)).collect()
+        self.errors.iter().map(move |error| error + worst * (1.0 + error) + ROUNDING)
+    }
+
+    /// The most by which the similarity of a row with one row of `others` can be wrong.
+    pub(super) fn bound(&self, row: usize, others: &Self, other: usize) -> f32 {
+        let (error, other) = (self.errors[row], others.errors[other]);
+        error + other * (1.0 + error) + ROUNDING
     }
 
     /// Some rows in this order, as codes of their own.
@@ -77,7 +100,8 @@ impl Codes {
     }
 }
 
-fn encode(row: &[f32], inverse_length: f32, codes: &mut [i8]) -> (f32, i32, f32) {
+/// Step, offset and error of a row; its codes go to `codes`.
+pub(super) fn encode(row: &[f32], inverse_length: f32, codes: &mut [i8]) -> (f32, i32, f32) {
     let largest = row.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
     let step = largest * inverse_length / 127.0;
     if step == 0.0 {

@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use super::Neighbours;
 use super::codes::{Codes, Panels};
 use super::kernels::PANEL;
-use super::pairs::{BLOCK, Block, Pairs, rounds};
+use super::pairs::{BLOCK, Block, Pairs, Tiles, rounds};
 use super::topk::Entry;
 use super::vectors::Vectors;
 use crate::{Progress, Result};
@@ -41,7 +41,7 @@ pub(super) fn of_queries(
         (Panels::new(&pool), codes.slack(&pool))
     };
     let exact = |row: usize, column: usize| queries.cosine(row, pool, column);
-    let pairs = Pairs { codes: &codes, panels: &panels, slack: &slack, exact };
+    let pairs = Pairs { tiles: Tiles { codes: &codes, panels: &panels }, slack: &slack, exact };
     let segments = segments(queries.len(), pool.len());
     progress.start("neighbours", queries.len() as u64);
     found.par_blocks(BLOCK).enumerate().try_for_each(|(at, mut out)| {
@@ -81,7 +81,7 @@ pub(super) fn of_pool(pool: &Vectors<'_>, k: usize, progress: &Progress) -> Resu
     let codes = Codes::new(pool);
     let (panels, slack) = (Panels::new(&codes), codes.slack(&codes));
     let exact = |row: usize, column: usize| pool.cosine(row, pool, column);
-    let pairs = Pairs { codes: &codes, panels: &panels, slack: &slack, exact };
+    let pairs = Pairs { tiles: Tiles { codes: &codes, panels: &panels }, slack: &slack, exact };
     let blocks = all_pairs(&pairs, &codes, k, progress)?;
     found.par_blocks(BLOCK).zip(&blocks).try_for_each(|(mut out, block)| {
         for at in 0..out.len() {

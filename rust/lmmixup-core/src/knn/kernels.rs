@@ -1,13 +1,17 @@
-//! The three inner loops of neighbour search, one table per instruction set, chosen at run time.
+//! The inner loops of neighbour search, one table per instruction set, chosen at run time.
 //!
 //! * `tile`: integer dot products of [`TILE_ROWS`] rows with [`PANEL`] columns;
 //! * `filter`: which of the products of one row pass the thresholds of the row and of the columns;
-//! * `dot`: one single-precision dot product, for the few pairs that passed.
+//! * `dot`: one single-precision dot product, for the few pairs that passed;
+//! * `dot_f16` and `dots_i8`: of two rows that an index stores in 16 or 8 bits.
 //!
-//! `tile` and `filter` give the same bits on every instruction set. `dot` adds up in one fixed order
-//! per instruction set, whatever the number of threads, and `dot(a, b)` has the bits of `dot(b, a)`.
+//! Integers give the same bits on every instruction set. `dot` and `dot_f16` add up in one fixed
+//! order per instruction set, whatever the number of threads, and `dot(a, b)` has the bits of
+//! `dot(b, a)`.
 
 use std::sync::OnceLock;
+
+use half::f16;
 
 mod portable;
 #[cfg(target_arch = "x86_64")]
@@ -46,6 +50,8 @@ pub(super) struct Kernels {
     tile: unsafe fn(rows: [*const i8; TILE_ROWS], panel: *const u8, depth: usize, out: &mut Tile),
     filter: Filter,
     dot: unsafe fn(&[f32], &[f32]) -> f32,
+    dot_f16: unsafe fn(&[f16], &[f16]) -> f32,
+    dots_i8: unsafe fn(&[i8], &[i8]) -> [i32; 3],
 }
 
 impl Kernels {
@@ -105,6 +111,22 @@ impl Kernels {
         // SAFETY: same length; instruction set as above.
         unsafe { (self.dot)(left, right) }
     }
+
+    /// The same of half-precision values, in single precision.
+    #[inline]
+    pub(super) fn dot_f16(&self, left: &[f16], right: &[f16]) -> f32 {
+        assert_eq!(left.len(), right.len());
+        // SAFETY: same length; instruction set as above.
+        unsafe { (self.dot_f16)(left, right) }
+    }
+
+    /// left·right, left·left and right·right of codes.
+    #[inline]
+    pub(super) fn dots_i8(&self, left: &[i8], right: &[i8]) -> [i32; 3] {
+        assert_eq!(left.len(), right.len());
+        // SAFETY: same length; instruction set as above.
+        unsafe { (self.dots_i8)(left, right) }
+    }
 }
 
 #[cfg(test)]
@@ -161,6 +183,26 @@ mod tests {
             assert!(similarity.to_bits() == similarities[at].to_bits() || similarity.is_nan());
             assert_eq!(row >> at & 1 == 1, similarity >= band.floor, "{} {at}", kernels.name);
             assert_eq!(column >> at & 1 == 1, similarity >= floors[at], "{} {at}", kernels.name);
+        }
+    }
+
+    #[test]
+    fn stored_dots_are_those_of_their_values() {
+        for length in [0, 1, 7, 16, 33, 256, 300] {
+            let (left, right) = (codes(length, 3), codes(length, 4));
+            let product = |a: &[i8], b: &[i8]| -> i32 {
+                a.iter().zip(b).map(|(&a, &b)| i32::from(a) * i32::from(b)).sum()
+            };
+            let expected = [product(&left, &right), product(&left, &left), product(&right, &right)];
+            let halves = |codes: &[i8]| -> Vec<f16> {
+                codes.iter().map(|&code| f16::from_f32(f32::from(code))).collect()
+            };
+            for kernels in Kernels::all() {
+                assert_eq!(kernels.dots_i8(&left, &right), expected, "{}", kernels.name);
+                // Integers below 2^24 are exact in single precision.
+                let dot = kernels.dot_f16(&halves(&left), &halves(&right));
+                assert_eq!(dot, expected[0] as f32, "{} {length}", kernels.name);
+            }
         }
     }
 

@@ -7,13 +7,57 @@ use super::topk::{Entry, Nearest};
 /// Rows of a block; a multiple of a panel, small enough that its candidates stay in cache.
 pub(super) const BLOCK: usize = 512;
 
+/// Rows and columns, multiplied tile after tile.
+#[derive(Clone, Copy)]
+pub(super) struct Tiles<'a> {
+    pub(super) codes: &'a Codes,
+    pub(super) panels: &'a Panels,
+}
+
+impl<'a> Tiles<'a> {
+    /// Calls `work(row, products)` for rows `first..first + len` and the columns of a panel.
+    #[inline(always)]
+    pub(super) fn multiply(
+        self,
+        first: usize,
+        len: usize,
+        panel: usize,
+        mut work: impl FnMut(usize, &[i32; PANEL]),
+    ) {
+        let mut tile: Tile = [[0; PANEL]; TILE_ROWS];
+        for row in (first..first + len).step_by(TILE_ROWS) {
+            Kernels::best().tile(self.codes.tile_rows(row), self.panels.bytes(panel), &mut tile);
+            for (at, products) in tile.iter().enumerate().take(first + len - row) {
+                work(row + at, products);
+            }
+        }
+    }
+
+    /// What a filter needs to know to tell a row and the columns of a panel.
+    #[inline(always)]
+    pub(super) fn band(
+        self,
+        row: usize,
+        panel: usize,
+        floor: f32,
+        floors: &'a [f32; PANEL],
+    ) -> Band<'a> {
+        Band {
+            offset: self.codes.offsets[row],
+            step: self.codes.steps[row],
+            steps: self.panels.steps(panel),
+            floor,
+            floors,
+        }
+    }
+}
+
 /// Rows, columns, and how exactly the rows want to know.
 ///
 /// `exact(row, column)` is the similarity in single precision; `slack` of each row is twice the
 /// bound on its approximate similarities, or 0 where these are good enough.
 pub(super) struct Pairs<'a, F> {
-    pub(super) codes: &'a Codes,
-    pub(super) panels: &'a Panels,
+    pub(super) tiles: Tiles<'a>,
     pub(super) slack: &'a [f32],
     pub(super) exact: F,
 }
@@ -49,9 +93,9 @@ impl<F: Fn(usize, usize) -> f32> Pairs<'_, F> {
     pub(super) fn one_side(&self, block: &mut Block, panel: usize, not_itself: bool) {
         const NOBODY: [f32; PANEL] = [f32::INFINITY; PANEL];
         let mut similarities = [0.0; PANEL];
-        self.for_tiles(block.first, block.nearest.len(), panel, |row, products| {
+        self.tiles.multiply(block.first, block.nearest.len(), panel, |row, products| {
             let here = row - block.first;
-            let band = self.band(row, panel, block.nearest.floor(here), &NOBODY);
+            let band = self.tiles.band(row, panel, block.nearest.floor(here), &NOBODY);
             let (mut passed, _) = Kernels::best().filter(products, &band, &mut similarities);
             if not_itself && row / PANEL == panel {
                 passed &= !(1 << (row % PANEL));
@@ -65,9 +109,9 @@ impl<F: Fn(usize, usize) -> f32> Pairs<'_, F> {
         let mut similarities = [0.0; PANEL];
         for panel in other.panels() {
             let panel_here = panel - other.first / PANEL;
-            self.for_tiles(block.first, block.nearest.len(), panel, |row, products| {
+            self.tiles.multiply(block.first, block.nearest.len(), panel, |row, products| {
                 let floor = block.nearest.floor(row - block.first);
-                let band = self.band(row, panel, floor, other.nearest.floors(panel_here));
+                let band = self.tiles.band(row, panel, floor, other.nearest.floors(panel_here));
                 let (passed, mut told) = Kernels::best().filter(products, &band, &mut similarities);
                 self.tell_row(block, row, panel, passed, &similarities);
                 while told != 0 {
@@ -80,40 +124,6 @@ impl<F: Fn(usize, usize) -> f32> Pairs<'_, F> {
                     });
                 }
             });
-        }
-    }
-
-    #[inline(always)]
-    fn for_tiles(
-        &self,
-        first: usize,
-        len: usize,
-        panel: usize,
-        mut work: impl FnMut(usize, &[i32; PANEL]),
-    ) {
-        let mut tile: Tile = [[0; PANEL]; TILE_ROWS];
-        for row in (first..first + len).step_by(TILE_ROWS) {
-            Kernels::best().tile(self.codes.tile_rows(row), self.panels.bytes(panel), &mut tile);
-            for (at, products) in tile.iter().enumerate().take(first + len - row) {
-                work(row + at, products);
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn band<'b>(
-        &'b self,
-        row: usize,
-        panel: usize,
-        floor: f32,
-        floors: &'b [f32; PANEL],
-    ) -> Band<'b> {
-        Band {
-            offset: self.codes.offsets[row],
-            step: self.codes.steps[row],
-            steps: self.panels.steps(panel),
-            floor,
-            floors,
         }
     }
 

@@ -87,7 +87,7 @@ impl<'a> Vectors<'a> {
 }
 
 /// NaN for a row that cannot be used.
-fn inverse_length(row: &[f32]) -> f32 {
+pub(super) fn inverse_length(row: &[f32]) -> f32 {
     let length = row.iter().map(|&value| f64::from(value) * f64::from(value)).sum::<f64>().sqrt();
     if length.is_nan() || length > LONGEST {
         f32::NAN

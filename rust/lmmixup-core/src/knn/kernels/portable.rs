@@ -1,8 +1,11 @@
 //! Plain Rust, for every processor; the compiler vectorises what it can.
 
+use half::f16;
+
 use super::{Band, GROUP, Kernels, PANEL, TILE_ROWS, Tile};
 
-pub(super) static KERNELS: Kernels = Kernels { name: "portable", tile, filter, dot };
+pub(super) static KERNELS: Kernels =
+    Kernels { name: "portable", tile, filter, dot, dot_f16, dots_i8 };
 
 /// # Safety
 /// `rows` point to `depth` codes each, `panel` to `depth × PANEL`.
@@ -63,4 +66,25 @@ unsafe fn dot(left: &[f32], right: &[f32]) -> f32 {
         }
     }
     sums[0] + rest
+}
+
+/// # Safety
+/// None needed; unsafe to have the type of the table.
+#[inline(always)]
+pub(super) unsafe fn dot_f16(left: &[f16], right: &[f16]) -> f32 {
+    left.iter().zip(right).map(|(a, b)| a.to_f32() * b.to_f32()).sum()
+}
+
+/// # Safety
+/// None needed; unsafe to have the type of the table.
+#[inline(always)]
+pub(super) unsafe fn dots_i8(left: &[i8], right: &[i8]) -> [i32; 3] {
+    let mut sums = [0; 3];
+    for (&a, &b) in left.iter().zip(right) {
+        let (a, b) = (i32::from(a), i32::from(b));
+        sums[0] += a * b;
+        sums[1] += a * a;
+        sums[2] += b * b;
+    }
+    sums
 }

@@ -2,12 +2,26 @@
 
 use std::arch::x86_64::*;
 
-use super::{Band, GROUP, Kernels, PANEL, TILE_ROWS, Tile};
+use half::f16;
 
-static AVX512: Kernels =
-    Kernels { name: "avx512-vnni", tile: tile_avx512, filter: filter_avx512, dot: dot_avx512 };
-static AVX2: Kernels =
-    Kernels { name: "avx2", tile: tile_avx2, filter: filter_avx2, dot: dot_avx2 };
+use super::{Band, GROUP, Kernels, PANEL, TILE_ROWS, Tile, portable};
+
+static AVX512: Kernels = Kernels {
+    name: "avx512-vnni",
+    tile: tile_avx512,
+    filter: filter_avx512,
+    dot: dot_avx512,
+    dot_f16: dot_f16_avx512,
+    dots_i8: dots_i8_avx512,
+};
+static AVX2: Kernels = Kernels {
+    name: "avx2",
+    tile: tile_avx2,
+    filter: filter_avx2,
+    dot: dot_avx2,
+    dot_f16: dot_f16_avx2,
+    dots_i8: dots_i8_avx2,
+};
 
 fn has_avx512() -> bool {
     is_x86_feature_detected!("avx512f")
@@ -18,7 +32,9 @@ fn has_avx512() -> bool {
 }
 
 fn has_avx2() -> bool {
-    is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
+    is_x86_feature_detected!("avx2")
+        && is_x86_feature_detected!("fma")
+        && is_x86_feature_detected!("f16c")
 }
 
 pub(super) fn best() -> Option<&'static Kernels> {
@@ -213,4 +229,62 @@ unsafe fn dot_avx2(left: &[f32], right: &[f32]) -> f32 {
     unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), _mm256_add_ps(low, high)) };
     let rest = left[whole * 8..].iter().zip(&right[whole * 8..]).map(|(a, b)| a * b);
     lanes.iter().sum::<f32>() + rest.sum::<f32>()
+}
+
+/// # Safety
+/// AVX-512 F; both slices have the same length.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+unsafe fn dot_f16_avx512(left: &[f16], right: &[f16]) -> f32 {
+    let mut sums = [_mm512_setzero_ps(); 2];
+    let whole = left.len() / 16;
+    for at in 0..whole {
+        // SAFETY: `16 at + 16 ≤ length`; 16 halves are 32 bytes.
+        unsafe {
+            let a = _mm512_cvtph_ps(_mm256_loadu_si256(left.as_ptr().add(at * 16).cast()));
+            let b = _mm512_cvtph_ps(_mm256_loadu_si256(right.as_ptr().add(at * 16).cast()));
+            sums[at % 2] = _mm512_fmadd_ps(a, b, sums[at % 2]);
+        }
+    }
+    // SAFETY: nothing is needed.
+    let rest = unsafe { portable::dot_f16(&left[whole * 16..], &right[whole * 16..]) };
+    _mm512_reduce_add_ps(_mm512_add_ps(sums[0], sums[1])) + rest
+}
+
+/// # Safety
+/// AVX2, FMA and F16C; both slices have the same length.
+#[target_feature(enable = "avx2,fma,f16c")]
+unsafe fn dot_f16_avx2(left: &[f16], right: &[f16]) -> f32 {
+    let mut sums = [_mm256_setzero_ps(); 2];
+    let whole = left.len() / 8;
+    for at in 0..whole {
+        // SAFETY: `8 at + 8 ≤ length`; 8 halves are 16 bytes.
+        unsafe {
+            let a = _mm256_cvtph_ps(_mm_loadu_si128(left.as_ptr().add(at * 8).cast()));
+            let b = _mm256_cvtph_ps(_mm_loadu_si128(right.as_ptr().add(at * 8).cast()));
+            sums[at % 2] = _mm256_fmadd_ps(a, b, sums[at % 2]);
+        }
+    }
+    let mut lanes = [0.0_f32; 8];
+    // SAFETY: 8 lanes; the rest needs nothing.
+    let rest = unsafe {
+        _mm256_storeu_ps(lanes.as_mut_ptr(), _mm256_add_ps(sums[0], sums[1]));
+        portable::dot_f16(&left[whole * 8..], &right[whole * 8..])
+    };
+    lanes.iter().sum::<f32>() + rest
+}
+
+/// # Safety
+/// AVX-512 F and BW. The compiler vectorises the plain loop for them.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+unsafe fn dots_i8_avx512(left: &[i8], right: &[i8]) -> [i32; 3] {
+    // SAFETY: nothing is needed.
+    unsafe { portable::dots_i8(left, right) }
+}
+
+/// # Safety
+/// AVX2. The compiler vectorises the plain loop for it.
+#[target_feature(enable = "avx2")]
+unsafe fn dots_i8_avx2(left: &[i8], right: &[i8]) -> [i32; 3] {
+    // SAFETY: nothing is needed.
+    unsafe { portable::dots_i8(left, right) }
 }
