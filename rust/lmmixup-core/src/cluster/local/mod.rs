@@ -7,14 +7,16 @@
 
 use rayon::prelude::*;
 
+mod chains;
 mod guests;
 mod search;
 mod table;
 
 use guests::Reverse;
-use search::Search;
+use search::{Reach, Search};
 use table::{NOBODY, Table};
 
+use super::Bounds;
 use super::fill::Neighbours;
 use super::partition::Partition;
 use crate::{Progress, Result};
@@ -31,6 +33,16 @@ pub enum Sizes {
     Kept,
 }
 
+impl Sizes {
+    /// Whether a record may go from a cluster of one size to a cluster of another.
+    fn allow(self, bounds: Bounds, from: usize, to: usize) -> bool {
+        match self {
+            Self::Free => from > bounds.min() && to < bounds.max(),
+            Self::Kept => from == to + 1,
+        }
+    }
+}
+
 /// When to stop.
 #[derive(Debug, Clone, Copy)]
 pub struct Effort {
@@ -40,14 +52,37 @@ pub struct Effort {
     pub tolerance: f64,
 }
 
-/// A change that would raise the objective by `gain`.
+/// A chain of records that would raise the objective by `gain`: each goes to the cluster of the
+/// next one, the last one to `target`. One record is a move, two that end where the first one
+/// left are a swap.
 #[derive(Debug, Clone, Copy)]
 pub struct Proposal {
     gain: f64,
-    record: u32,
+    chain: [u32; LONGEST],
     target: u32,
-    /// Whom to swap with, or [`NOBODY`] for a move.
-    partner: u32,
+}
+
+/// Records in a chain at most.
+const LONGEST: usize = 3;
+
+impl Proposal {
+    fn none() -> Self {
+        Self { gain: LEAST_GAIN, chain: [NOBODY; LONGEST], target: NOBODY }
+    }
+
+    /// The better one of this and another chain, which `may` has to allow where it is better.
+    fn offer(&mut self, gain: f64, records: &[u32], target: u32, may: impl FnOnce() -> bool) {
+        if gain > self.gain && may() {
+            let mut chain = [NOBODY; LONGEST];
+            chain[..records.len()].copy_from_slice(records);
+            *self = Self { gain, chain, target };
+        }
+    }
+
+    fn records(&self) -> &[u32] {
+        let length = self.chain.iter().position(|record| *record == NOBODY).unwrap_or(LONGEST);
+        &self.chain[..length]
+    }
 }
 
 /// Improves a refreshed partition until no record has a move or swap that gains.
@@ -74,6 +109,7 @@ pub fn improve(
     let reverse = Reverse::new(near, partition.labels.len());
     let mut table = Table::new(partition.labels.len(), near.k);
     let mut total = 0;
+    let mut reach = Reach::Pairs;
     for round in 1..=effort.max_rounds as u32 {
         progress.start("improve clusters", partition.labels.len() as u64);
         table.update(partition, near, &changed, round, progress)?;
@@ -82,12 +118,13 @@ pub fn improve(
             table: &table,
             reverse: &reverse,
             sizes,
+            reach,
             changed: &changed,
             floors: &floors,
         };
         let mut proposals = search.propose(&mut rested, round, progress)?;
         proposals
-            .par_sort_unstable_by(|a, b| b.gain.total_cmp(&a.gain).then(a.record.cmp(&b.record)));
+            .par_sort_unstable_by(|a, b| b.gain.total_cmp(&a.gain).then(a.chain.cmp(&b.chain)));
         let mut touched = Vec::new();
         let mut gained = 0.0;
         for proposal in &proposals {
@@ -97,13 +134,19 @@ pub fn improve(
         }
         partition.refresh(&touched, progress)?;
         total += touched.len() / 2;
+        if std::env::var("CLX").is_ok() { eprintln!("round {round} {reach:?} proposals {} touched {} gained {gained:.2} obj {:.2}", proposals.len(), touched.len(), partition.objective()); }
         if touched.is_empty() || gained < effort.tolerance * partition.objective().abs() {
-            break;
+            if reach == Reach::Chains {
+                break;
+            }
+            reach = Reach::Chains;
+            rested.fill(0);
         }
     }
     Ok(total)
 }
 
+/// Makes the changes of a proposal unless one of its clusters changed this round already.
 fn apply(
     partition: &mut Partition<'_>,
     proposal: &Proposal,
@@ -111,20 +154,20 @@ fn apply(
     round: u32,
     touched: &mut Vec<u32>,
 ) -> bool {
-    let (from, to) =
-        (partition.labels[proposal.record as usize] as usize, proposal.target as usize);
-    if changed[from] == round || changed[to] == round {
+    let records = proposal.records();
+    let homes = records.iter().map(|record| partition.labels[*record as usize] as u32);
+    let mut clusters: Vec<u32> = homes.chain([proposal.target]).collect();
+    if clusters.iter().any(|cluster| changed[*cluster as usize] == round) {
         return false;
     }
-    partition.remove(proposal.record);
-    if proposal.partner != NOBODY {
-        partition.remove(proposal.partner);
-        partition.insert(from, proposal.partner);
+    records.iter().for_each(|record| partition.remove(*record));
+    for (record, target) in records.iter().zip(&clusters[1..]) {
+        partition.insert(*target as usize, *record);
     }
-    partition.insert(to, proposal.record);
-    for cluster in [from, to] {
-        changed[cluster] = round;
-        touched.push(cluster as u32);
+    if clusters.first() == clusters.last() {
+        clusters.pop();
     }
+    clusters.iter().for_each(|cluster| changed[*cluster as usize] = round);
+    touched.extend(clusters);
     true
 }

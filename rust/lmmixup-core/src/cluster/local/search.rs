@@ -4,17 +4,26 @@ use rayon::prelude::*;
 
 use super::guests::{Guest, Reverse, guests, of_cluster};
 use super::table::{NOBODY, Table};
-use super::{LEAST_GAIN, Proposal, Sizes};
-use crate::cluster::partition::Partition;
+use super::{Proposal, Sizes};
+use crate::cluster::partition::{Partition, num_mates};
 use crate::cluster::vectors::dot;
 use crate::{Progress, Result};
 
 /// Two records that would swap are taken to be at least this much as similar as each is to the
 /// other's cluster on average; their own product is only computed where the swap then gains.
-const ALIKE: f64 = 0.5;
+pub(super) const ALIKE: f64 = 0.5;
 
 /// Clusters looked at between two looks at [`Progress`].
 const CLUSTERS: usize = 64;
+
+/// How far a change may reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Moves and swaps.
+    Pairs,
+    /// Also chains of three records.
+    Chains,
+}
 
 /// Everything that proposals are made from.
 pub struct Search<'s, 'a> {
@@ -28,6 +37,8 @@ pub struct Search<'s, 'a> {
     pub sizes: Sizes,
     /// Last round in which each cluster changed.
     pub changed: &'s [u32],
+    /// How far changes reach.
+    pub reach: Reach,
     /// Similarity of each record to the last of its neighbours.
     pub floors: &'s [f32],
 }
@@ -75,11 +86,14 @@ impl Search<'_, '_> {
             let guests = known
                 .get_or_insert_with(|| guests(self.partition, self.reverse, self.table, cluster));
             let home = Home::new(self.partition, record);
-            let mut best = Proposal { gain: LEAST_GAIN, record, target: NOBODY, partner: NOBODY };
+            let mut best = Proposal::none();
             for (target, with) in self.table.row(record).filter(|(target, _)| is_new(*target)) {
                 let with = f64::from(with);
                 self.try_move(&home, target, with, &mut best);
                 self.try_swaps(&home, of_cluster(guests, target), target, with, &mut best);
+                if self.reach == Reach::Chains {
+                    self.try_chains(&home, target, with, &mut best);
+                }
             }
             match best.target {
                 NOBODY => found.idle.push(record),
@@ -91,20 +105,14 @@ impl Search<'_, '_> {
     fn try_move(&self, home: &Home<'_>, target: u32, with: f64, best: &mut Proposal) {
         let cluster = target as usize;
         let (from, to) = (home.size, self.partition.size(cluster));
-        let bounds = self.partition.limits.bounds;
-        let allowed = match self.sizes {
-            Sizes::Free => from > bounds.min() && to < bounds.max(),
-            Sizes::Kept => from == to + 1,
-        };
-        if !allowed {
+        if !self.sizes.allow(self.partition.limits.bounds, from, to) {
             return;
         }
-        let square = f64::from(self.partition.square(cluster));
-        let joined = (square + 2.0 * with + home.norm) / (to + 1) as f64 - square / to as f64;
+        let pairs = f64::from(self.partition.pairs(cluster));
+        let joined = (pairs + 2.0 * with) / num_mates(to + 1) - pairs / num_mates(to);
         let gain = home.if_removed + joined;
-        if gain > best.gain && self.partition.may_move(home.record, cluster) {
-            *best = Proposal { gain, target, partner: NOBODY, ..*best };
-        }
+        let may = || self.partition.may_change(cluster, None, Some(home.record)) && home.may_lose(self.partition);
+        best.offer(gain, &[home.record], target, may);
     }
 
     /// Swaps with members that have neighbours at home, and with the one that fits worst.
@@ -120,10 +128,10 @@ impl Search<'_, '_> {
             let back = f64::from(guest.product);
             self.try_swap(home, guest.record, (target, with), back, || back, best);
         }
-        let owns = self.partition.member_products(target as usize);
-        let worst = (0..owns.len()).min_by(|a, b| owns[*a].total_cmp(&owns[*b]));
+        let to_mates = |record: &u32| self.partition.to_mates[*record as usize];
         let members = self.partition.members(target as usize);
-        let Some(&partner) = worst.and_then(|slot| members.get(slot)) else { return };
+        let worst = members.iter().min_by(|a, b| to_mates(a).total_cmp(&to_mates(b)));
+        let Some(&partner) = worst else { return };
         if guests.iter().all(|guest| guest.record != partner) {
             // with no neighbour at home it is no nearer to anyone there than to its last one
             let most = home.size as f64 * f64::from(self.floors[partner as usize]);
@@ -143,26 +151,25 @@ impl Search<'_, '_> {
         best: &mut Proposal,
     ) {
         let partition = self.partition;
-        let (from, to) = (home.size as f64, partition.size(target as usize) as f64);
-        let own = f64::from(partition.own[partner as usize]);
-        let gain = |norm: f64, pair: f64, back: f64| {
-            let norms = home.norm + norm;
-            (norms - 2.0 * home.own + 2.0 * (back - pair)) / from
-                + (norms - 2.0 * own + 2.0 * (with - pair)) / to
+        let size = partition.size(target as usize);
+        let (from, to) = (num_mates(home.size), num_mates(size));
+        let theirs = f64::from(partition.to_mates[partner as usize]);
+        let gain = |pair: f64, back: f64| {
+            2.0 * ((back - pair - home.to_mates) / from + (with - pair - theirs) / to)
         };
-        let pair = ALIKE * (with / to).min(most / from).max(0.0);
-        if gain(1.0, pair, most) <= best.gain {
+        let pair = ALIKE * (with / size as f64).min(most / home.size as f64).max(0.0);
+        if gain(pair, most) <= best.gain {
             return;
         }
         let pair = f64::from(dot(home.row, partition.vectors.row(partner as usize)));
-        let norm = f64::from(partition.norms[partner as usize]);
-        if gain(norm, pair, most) <= best.gain {
+        if gain(pair, most) <= best.gain {
             return;
         }
-        let gain = gain(norm, pair, back());
-        if gain > best.gain && partition.may_swap(home.record, partner) {
-            *best = Proposal { gain, target, partner, ..*best };
-        }
+        let may = || {
+            partition.may_change(home.cluster, Some(home.record), Some(partner))
+                && partition.may_change(target as usize, Some(partner), Some(home.record))
+        };
+        best.offer(gain(pair, back()), &[home.record, partner], home.cluster as u32, may);
     }
 }
 
@@ -175,33 +182,37 @@ struct Found {
 }
 
 /// What is known of a record in its own cluster.
-struct Home<'p> {
-    record: u32,
-    row: &'p [f32],
-    sum: &'p [f32],
-    size: usize,
-    norm: f64,
-    own: f64,
+pub struct Home<'p> {
+    pub record: u32,
+    pub cluster: usize,
+    pub row: &'p [f32],
+    pub sum: &'p [f32],
+    pub size: usize,
+    pub to_mates: f64,
     /// Change of the objective in this cluster if the record left.
-    if_removed: f64,
+    pub if_removed: f64,
 }
 
 impl<'p> Home<'p> {
     fn new(partition: &'p Partition<'_>, record: u32) -> Self {
         let cluster = partition.labels[record as usize] as usize;
-        let (norm, own) = (partition.norms[record as usize], partition.own[record as usize]);
-        let (norm, own) = (f64::from(norm), f64::from(own));
-        let square = f64::from(partition.square(cluster));
+        let to_mates = f64::from(partition.to_mates[record as usize]);
+        let pairs = f64::from(partition.pairs(cluster));
         let size = partition.size(cluster);
-        let rest = (square - 2.0 * own + norm).max(0.0);
+        let rest = (pairs - 2.0 * to_mates) / num_mates(size - 1);
         Self {
             record,
+            cluster,
             row: partition.vectors.row(record as usize),
             sum: partition.sum(cluster),
             size,
-            norm,
-            own,
-            if_removed: rest / (size.max(2) - 1) as f64 - square / size as f64,
+            to_mates,
+            if_removed: rest - pairs / num_mates(size),
         }
+    }
+
+    /// Whether the home cluster may do without the record.
+    fn may_lose(&self, partition: &Partition<'_>) -> bool {
+        partition.may_change(self.cluster, Some(self.record), None)
     }
 }
