@@ -12,9 +12,6 @@ pub const FREE: i32 = -1;
 /// Label of a record that can be in none: longer than `max_tokens` by itself.
 pub const BARRED: i32 = -2;
 
-/// Clusters recomputed at a time: bounds the memory of a parallel refresh to 4096 · D numbers.
-const REFRESH_BLOCK: usize = 4096;
-
 /// Clusters of records with, for each cluster c, its sum S_c and the sum of cosines P_c over its
 /// ordered pairs, and for each record the sum of its cosines to its mates.
 ///
@@ -30,6 +27,8 @@ pub struct Partition<'a> {
     pub norms: Vec<f32>,
     /// Sum of cosines of each record to its cluster mates; stale where the record is free.
     pub to_mates: Vec<f32>,
+    /// What the objective adds to the number of mates; see [`Partition::objective`].
+    pub ballast: f64,
     members: Vec<u32>,
     sizes: Vec<u32>,
     sums: Vec<f32>,
@@ -49,6 +48,7 @@ impl<'a> Partition<'a> {
             labels: vec![FREE; count],
             norms,
             to_mates: vec![0.0; count],
+            ballast: 0.0,
             members: Vec::new(),
             sizes: Vec::new(),
             sums: Vec::new(),
@@ -78,7 +78,7 @@ impl<'a> Partition<'a> {
         self.sizes[cluster] as usize
     }
 
-    /// Records of a cluster, in no particular order.
+    /// Records of a cluster; in a refreshed one those that fit worst come first.
     #[inline]
     pub fn members(&self, cluster: usize) -> &[u32] {
         let start = cluster * self.limits.bounds.max();
@@ -140,44 +140,40 @@ impl<'a> Partition<'a> {
         }
     }
 
-    /// Recomputes sums and pairs of these clusters, in parallel. O(members · D).
-    ///
-    /// # Errors
-    /// [`crate::Error::Interrupted`].
-    pub fn refresh(&mut self, clusters: &[u32], progress: &Progress) -> Result<()> {
+    /// Recomputes a cluster after its members changed, and orders them. O(size · D).
+    pub fn refresh(&mut self, cluster: usize) {
         let dim = self.vectors.dim();
         self.sums.resize(self.num_clusters() * dim, 0.0);
         self.pairs.resize(self.num_clusters(), 0.0);
-        let mut fresh = vec![0.0; REFRESH_BLOCK.min(clusters.len()) * dim];
-        let mut to_mates = Vec::new();
-        for block in clusters.chunks(REFRESH_BLOCK) {
-            progress.advance(0)?;
-            let fresh = &mut fresh[..block.len() * dim];
-            let this = &*self;
-            fresh
-                .par_chunks_exact_mut(dim)
-                .zip(block)
-                .map(|(sum, cluster)| this.sum_afresh(*cluster as usize, sum))
-                .collect_into_vec(&mut to_mates);
-            for ((sum, cluster), to_mates) in fresh.chunks_exact(dim).zip(block).zip(&to_mates) {
-                let cluster = *cluster as usize;
-                self.sums[cluster * dim..(cluster + 1) * dim].copy_from_slice(sum);
-                self.pairs[cluster] = to_mates.iter().sum();
-                let start = cluster * self.limits.bounds.max();
-                for (slot, to_mates) in to_mates.iter().enumerate() {
-                    self.to_mates[self.members[start + slot] as usize] = *to_mates;
-                }
-            }
+        let start = cluster * self.limits.bounds.max();
+        let members = &mut self.members[start..start + self.sizes[cluster] as usize];
+        let sum = &mut self.sums[cluster * dim..(cluster + 1) * dim];
+        sum.fill(0.0);
+        members.iter().for_each(|record| add_to(sum, self.vectors.row(*record as usize)));
+        self.pairs[cluster] = 0.0;
+        for &record in &*members {
+            let own = dot(self.vectors.row(record as usize), sum);
+            let to_mates = own - self.norms[record as usize];
+            self.to_mates[record as usize] = to_mates;
+            self.pairs[cluster] += to_mates;
         }
-        Ok(())
+        let to_mates = |record: &u32| self.to_mates[*record as usize];
+        members.sort_unstable_by(|a, b| to_mates(a).total_cmp(&to_mates(b)).then(a.cmp(b)));
     }
 
-    /// Puts a cluster's sum into `sum` and gives the sums of cosines of its members to their mates.
-    fn sum_afresh(&self, cluster: usize, sum: &mut [f32]) -> Vec<f32> {
-        sum.fill(0.0);
-        let members = self.members(cluster).iter().map(|record| *record as usize);
-        members.clone().for_each(|record| add_to(sum, self.vectors.row(record)));
-        members.map(|record| dot(self.vectors.row(record), sum) - self.norms[record]).collect()
+    /// What the objective gains in a refreshed cluster when one of its records leaves, one comes,
+    /// or both. O(D).
+    pub fn gain(&self, cluster: usize, leaves: Option<u32>, comes: Option<u32>) -> f64 {
+        let row = |record: u32| self.vectors.row(record as usize);
+        let size = self.size(cluster);
+        let pairs = f64::from(self.pairs(cluster));
+        let lost = leaves.map_or(0.0, |record| self.to_mates[record as usize]);
+        let won = comes.map_or(0.0, |record| {
+            dot(row(record), self.sum(cluster)) - leaves.map_or(0.0, |l| dot(row(record), row(l)))
+        });
+        let new_size = size + usize::from(comes.is_some()) - usize::from(leaves.is_some());
+        let new_pairs = pairs + 2.0 * (f64::from(won) - f64::from(lost));
+        new_pairs / self.weight(new_size) - pairs / self.weight(size)
     }
 
     /// Recomputes every cluster.
@@ -185,8 +181,13 @@ impl<'a> Partition<'a> {
     /// # Errors
     /// [`crate::Error::Interrupted`].
     pub fn refresh_all(&mut self, progress: &Progress) -> Result<()> {
-        let all: Vec<u32> = (0..self.num_clusters() as u32).collect();
-        self.refresh(&all, progress)
+        for cluster in 0..self.num_clusters() {
+            if cluster % 1024 == 0 {
+                progress.advance(0)?;
+            }
+            self.refresh(cluster);
+        }
+        Ok(())
     }
 
     /// Whether a cluster keeps to the limits beside its size when one of its records leaves, one
@@ -235,11 +236,19 @@ impl<'a> Partition<'a> {
         comes.is_none() || new_total >= needed
     }
 
-    /// Σ_c P_c / (n_c − 1): what the local search maximises, the mean cosine of each record to its
-    /// mates, summed over records. O(clusters).
+    /// Σ_c P_c / (n_c − 1 + ballast): what the local search maximises. O(clusters).
+    ///
+    /// With ballast 0 it is the mean cosine of each record to its mates, summed over records. With
+    /// ballast 1 it is, for unit vectors and a fixed number of clusters, N minus the k-means cost.
     pub fn objective(&self) -> f64 {
-        let one = |(pairs, size): (&f32, &u32)| f64::from(*pairs) / num_mates(*size as usize);
+        let one = |(pairs, size): (&f32, &u32)| f64::from(*pairs) / self.weight(*size as usize);
         self.pairs.iter().zip(&self.sizes).map(one).sum()
+    }
+
+    /// n − 1 + ballast of a cluster; a record alone, whose pairs sum to 0, counts as two.
+    #[inline]
+    pub fn weight(&self, size: usize) -> f64 {
+        (size.max(2) - 1) as f64 + self.ballast
     }
 
     /// Why each record is where it is.
@@ -256,11 +265,4 @@ impl<'a> Partition<'a> {
         };
         self.labels.iter().map(fate).collect()
     }
-}
-
-/// Mates of a record in a cluster of that size, as a divisor: 1 for a record alone, whose sum of
-/// cosines is 0.
-#[inline]
-pub fn num_mates(size: usize) -> f64 {
-    (size.max(2) - 1) as f64
 }
