@@ -79,7 +79,7 @@ fn run(
         SizeRule::Mean(_) => Sizes::Free,
         SizeRule::Given(_) => Sizes::Kept,
     };
-    let effort = Effort { max_rounds: options.max_rounds, tolerance: 1e-6 };
+    let effort = Effort { max_rounds: options.max_rounds, tolerance: 2e-5 };
     improve(&mut partition, near, sizes, effort, progress)?;
     settle(&mut partition, near, progress)?;
     let fates = partition.fates();

@@ -12,11 +12,8 @@ pub const FREE: i32 = -1;
 /// Label of a record that can be in none: longer than `max_tokens` by itself.
 pub const BARRED: i32 = -2;
 
-/// Clusters recomputed at a time: bounds the memory of a parallel refresh to 4096 · D numbers.
-const REFRESH_BLOCK: usize = 4096;
-
-/// Clusters of records with, for each cluster c, its sum S_c and ‖S_c‖², and for each record i
-/// the dot product x_i · S_c with its own cluster's sum.
+/// Clusters of records with, for each cluster c, its sum S_c and the sum of cosines P_c over its
+/// ordered pairs, and for each record the sum of its cosines to its mates.
 ///
 /// Changing members leaves sums stale until [`Partition::refresh`].
 pub struct Partition<'a> {
@@ -28,13 +25,14 @@ pub struct Partition<'a> {
     pub labels: Vec<i32>,
     /// ‖x_i‖² of each record (1, or 0 for a record without content).
     pub norms: Vec<f32>,
-    /// x_i · S of the record's own cluster.
-    pub own: Vec<f32>,
+    /// Sum of cosines of each record to its cluster mates; stale where the record is free.
+    pub to_mates: Vec<f32>,
+    /// What the objective adds to the number of mates; see [`Partition::objective`].
+    pub ballast: f64,
     members: Vec<u32>,
-    member_products: Vec<f32>,
     sizes: Vec<u32>,
     sums: Vec<f32>,
-    squares: Vec<f32>,
+    pairs: Vec<f32>,
     tokens: Vec<u64>,
 }
 
@@ -49,12 +47,12 @@ impl<'a> Partition<'a> {
             limits,
             labels: vec![FREE; count],
             norms,
-            own: vec![0.0; count],
+            to_mates: vec![0.0; count],
+            ballast: 0.0,
             members: Vec::new(),
-            member_products: Vec::new(),
             sizes: Vec::new(),
             sums: Vec::new(),
-            squares: Vec::new(),
+            pairs: Vec::new(),
             tokens: Vec::new(),
         }
     }
@@ -80,18 +78,11 @@ impl<'a> Partition<'a> {
         self.sizes[cluster] as usize
     }
 
-    /// Records of a cluster, in no particular order.
+    /// Records of a cluster; in a refreshed one those that fit worst come first.
     #[inline]
     pub fn members(&self, cluster: usize) -> &[u32] {
         let start = cluster * self.limits.bounds.max();
         &self.members[start..start + self.size(cluster)]
-    }
-
-    /// x · S_c of each of [`Partition::members`].
-    #[inline]
-    pub fn member_products(&self, cluster: usize) -> &[f32] {
-        let start = cluster * self.limits.bounds.max();
-        &self.member_products[start..start + self.size(cluster)]
     }
 
     /// S_c.
@@ -101,10 +92,10 @@ impl<'a> Partition<'a> {
         &self.sums[cluster * dim..(cluster + 1) * dim]
     }
 
-    /// ‖S_c‖².
+    /// P_c: cosines over the ordered pairs of a cluster, i.e. twice over its pairs.
     #[inline]
-    pub fn square(&self, cluster: usize) -> f32 {
-        self.squares[cluster]
+    pub fn pairs(&self, cluster: usize) -> f32 {
+        self.pairs[cluster]
     }
 
     /// Tokens of a cluster's records together; 0 where tokens are not counted.
@@ -149,45 +140,40 @@ impl<'a> Partition<'a> {
         }
     }
 
-    /// Recomputes sums and own products of these clusters, in parallel. O(members · D).
-    ///
-    /// # Errors
-    /// [`crate::Error::Interrupted`].
-    pub fn refresh(&mut self, clusters: &[u32], progress: &Progress) -> Result<()> {
+    /// Recomputes a cluster after its members changed, and orders them. O(size · D).
+    pub fn refresh(&mut self, cluster: usize) {
         let dim = self.vectors.dim();
-        self.member_products.resize(self.members.len(), 0.0);
         self.sums.resize(self.num_clusters() * dim, 0.0);
-        self.squares.resize(self.num_clusters(), 0.0);
-        let mut fresh = vec![0.0; REFRESH_BLOCK.min(clusters.len()) * dim];
-        let mut owns = Vec::new();
-        for block in clusters.chunks(REFRESH_BLOCK) {
-            progress.advance(0)?;
-            let fresh = &mut fresh[..block.len() * dim];
-            let this = &*self;
-            fresh
-                .par_chunks_exact_mut(dim)
-                .zip(block)
-                .map(|(sum, cluster)| this.sum_afresh(*cluster as usize, sum))
-                .collect_into_vec(&mut owns);
-            for ((sum, cluster), (square, own)) in fresh.chunks_exact(dim).zip(block).zip(&owns) {
-                let cluster = *cluster as usize;
-                self.sums[cluster * dim..(cluster + 1) * dim].copy_from_slice(sum);
-                self.squares[cluster] = *square;
-                let start = cluster * self.limits.bounds.max();
-                self.member_products[start..start + own.len()].copy_from_slice(own);
-                for (slot, own) in own.iter().enumerate() {
-                    self.own[self.members[start + slot] as usize] = *own;
-                }
-            }
+        self.pairs.resize(self.num_clusters(), 0.0);
+        let start = cluster * self.limits.bounds.max();
+        let members = &mut self.members[start..start + self.sizes[cluster] as usize];
+        let sum = &mut self.sums[cluster * dim..(cluster + 1) * dim];
+        sum.fill(0.0);
+        members.iter().for_each(|record| add_to(sum, self.vectors.row(*record as usize)));
+        self.pairs[cluster] = 0.0;
+        for &record in &*members {
+            let own = dot(self.vectors.row(record as usize), sum);
+            let to_mates = own - self.norms[record as usize];
+            self.to_mates[record as usize] = to_mates;
+            self.pairs[cluster] += to_mates;
         }
-        Ok(())
+        let to_mates = |record: &u32| self.to_mates[*record as usize];
+        members.sort_unstable_by(|a, b| to_mates(a).total_cmp(&to_mates(b)).then(a.cmp(b)));
     }
 
-    fn sum_afresh(&self, cluster: usize, sum: &mut [f32]) -> (f32, Vec<f32>) {
-        sum.fill(0.0);
-        let rows = || self.members(cluster).iter().map(|record| self.vectors.row(*record as usize));
-        rows().for_each(|row| add_to(sum, row));
-        (dot(sum, sum), rows().map(|row| dot(row, sum)).collect())
+    /// What the objective gains in a refreshed cluster when one of its records leaves, one comes,
+    /// or both. O(D).
+    pub fn gain(&self, cluster: usize, leaves: Option<u32>, comes: Option<u32>) -> f64 {
+        let row = |record: u32| self.vectors.row(record as usize);
+        let size = self.size(cluster);
+        let pairs = f64::from(self.pairs(cluster));
+        let lost = leaves.map_or(0.0, |record| self.to_mates[record as usize]);
+        let won = comes.map_or(0.0, |record| {
+            dot(row(record), self.sum(cluster)) - leaves.map_or(0.0, |l| dot(row(record), row(l)))
+        });
+        let new_size = size + usize::from(comes.is_some()) - usize::from(leaves.is_some());
+        let new_pairs = pairs + 2.0 * (f64::from(won) - f64::from(lost));
+        new_pairs / self.weight(new_size) - pairs / self.weight(size)
     }
 
     /// Recomputes every cluster.
@@ -195,25 +181,21 @@ impl<'a> Partition<'a> {
     /// # Errors
     /// [`crate::Error::Interrupted`].
     pub fn refresh_all(&mut self, progress: &Progress) -> Result<()> {
-        let all: Vec<u32> = (0..self.num_clusters() as u32).collect();
-        self.refresh(&all, progress)
+        for cluster in 0..self.num_clusters() {
+            if cluster % 1024 == 0 {
+                progress.advance(0)?;
+            }
+            self.refresh(cluster);
+        }
+        Ok(())
     }
 
-    /// Whether a clustered record may move to another cluster with room under the other limits.
-    pub fn may_move(&self, record: u32, target: usize) -> bool {
-        self.limits.allows_tokens(self.tokens[target] + self.limits.tokens_of(record))
-            && self.stay_similar(self.labels[record as usize], Some(record), None)
-            && self.stay_similar(target as i32, None, Some(record))
-    }
-
-    /// Whether two records of different clusters may change places.
-    pub fn may_swap(&self, one: u32, other: u32) -> bool {
-        let (home, away) = (self.labels[one as usize], self.labels[other as usize]);
-        let (gives, takes) = (self.limits.tokens_of(one), self.limits.tokens_of(other));
-        self.limits.allows_tokens(self.tokens[home as usize] + takes - gives)
-            && self.limits.allows_tokens(self.tokens[away as usize] + gives - takes)
-            && self.stay_similar(home, Some(one), Some(other))
-            && self.stay_similar(away, Some(other), Some(one))
+    /// Whether a cluster keeps to the limits beside its size when one of its records leaves, one
+    /// comes, or both. O(size · D) with `min_similarity`, else O(1).
+    pub fn may_change(&self, cluster: usize, leaves: Option<u32>, comes: Option<u32>) -> bool {
+        let tokens_of = |record: Option<u32>| record.map_or(0, |r| self.limits.tokens_of(r));
+        self.limits.allows_tokens(self.tokens[cluster] + tokens_of(comes) - tokens_of(leaves))
+            && self.stay_similar(cluster as i32, leaves, comes)
     }
 
     /// Whether a clustered record may leave as far as its mates are concerned.
@@ -243,7 +225,7 @@ impl<'a> Partition<'a> {
         let stays = |member: &&u32| Some(**member) != leaves;
         let mut new_total = 0.0;
         for &member in members.iter().filter(stays) {
-            let mut total = self.own[member as usize] - self.norms[member as usize];
+            let mut total = self.to_mates[member as usize];
             total -= leaves.map_or(0.0, |leaver| dot(row(member), row(leaver)));
             let with = comes.map_or(0.0, |comer| dot(row(member), row(comer)));
             new_total += with;
@@ -254,9 +236,19 @@ impl<'a> Partition<'a> {
         comes.is_none() || new_total >= needed
     }
 
-    /// Σ_c ‖S_c‖² / n_c: what the local search maximises (N minus the k-means cost). O(clusters).
+    /// Σ_c P_c / (n_c − 1 + ballast): what the local search maximises. O(clusters).
+    ///
+    /// With ballast 0 it is the mean cosine of each record to its mates, summed over records. With
+    /// ballast 1 it is, for unit vectors and a fixed number of clusters, N minus the k-means cost.
     pub fn objective(&self) -> f64 {
-        self.squares.iter().zip(&self.sizes).map(|(s, n)| f64::from(*s) / f64::from(*n)).sum()
+        let one = |(pairs, size): (&f32, &u32)| f64::from(*pairs) / self.weight(*size as usize);
+        self.pairs.iter().zip(&self.sizes).map(one).sum()
+    }
+
+    /// n − 1 + ballast of a cluster; a record alone, whose pairs sum to 0, counts as two.
+    #[inline]
+    pub fn weight(&self, size: usize) -> f64 {
+        (size.max(2) - 1) as f64 + self.ballast
     }
 
     /// Why each record is where it is.

@@ -51,7 +51,7 @@ fn place(
             && partition.may_join(record, label as usize)
         {
             partition.insert(label as usize, record);
-            partition.refresh(&[label as u32], progress)?;
+            partition.refresh(label as usize);
             return Ok(true);
         }
     }
@@ -68,10 +68,10 @@ fn place(
                 continue;
             }
             partition.remove(neighbour);
-            partition.refresh(&[label as u32], progress)?;
+            partition.refresh(label as usize);
         }
         let cluster = partition.push(&[record, neighbour]);
-        partition.refresh(&[cluster as u32], progress)?;
+        partition.refresh(cluster);
         return Ok(true);
     }
     Ok(false)

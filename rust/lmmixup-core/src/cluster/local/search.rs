@@ -1,39 +1,42 @@
-//! The best move or swap of one record, found by reading only.
+//! The best chain that starts with one record, found by reading only.
 
 use rayon::prelude::*;
 
-use super::guests::{Guest, Reverse, guests, of_cluster};
-use super::table::{NOBODY, Table};
-use super::{LEAST_GAIN, Proposal, Sizes};
+use super::chain::Chain;
+use super::table::Table;
+use super::{Reach, Sizes};
 use crate::cluster::partition::Partition;
 use crate::cluster::vectors::dot;
 use crate::{Progress, Result};
 
-/// Two records that would swap are taken to be at least this much as similar as each is to the
-/// other's cluster on average; their own product is only computed where the swap then gains.
+/// A record is taken to be at least this much as similar to a member of a cluster as to all of them
+/// on average; the product of the two is only computed where the chain then gains.
 const ALIKE: f64 = 0.5;
+
+/// Of the members of a cluster, chains of three displace only so many that fit worst.
+const DISPLACED: usize = 3;
+/// Clusters, of the nearest neighbours first, in which the second record of a chain looks on.
+const TARGETS: usize = 8;
 
 /// Clusters looked at between two looks at [`Progress`].
 const CLUSTERS: usize = 64;
 
-/// Everything that proposals are made from.
+/// Everything that chains are found from.
 pub struct Search<'s, 'a> {
     /// The clusters.
     pub partition: &'s Partition<'a>,
     /// Products of records with the clusters around them.
     pub table: &'s Table,
-    /// Who lists whom as a neighbour.
-    pub reverse: &'s Reverse,
     /// How sizes may change.
     pub sizes: Sizes,
+    /// How long chains may be.
+    pub reach: Reach,
     /// Last round in which each cluster changed.
     pub changed: &'s [u32],
-    /// Similarity of each record to the last of its neighbours.
-    pub floors: &'s [f32],
 }
 
 impl Search<'_, '_> {
-    /// Best proposals of all records that have one. `rested[i]` is the last round in which record
+    /// Best chains of all records that have one. `rested[i]` is the last round in which record
     /// i found none: only what changed since then is looked at.
     ///
     /// # Errors
@@ -43,7 +46,7 @@ impl Search<'_, '_> {
         rested: &mut [u32],
         round: u32,
         progress: &Progress,
-    ) -> Result<Vec<Proposal>> {
+    ) -> Result<Vec<Chain>> {
         let clusters: Vec<u32> = (0..self.partition.num_clusters() as u32).collect();
         let parts: Vec<Found> = clusters
             .par_chunks(CLUSTERS)
@@ -54,17 +57,16 @@ impl Search<'_, '_> {
                 Ok(found)
             })
             .collect::<Result<_>>()?;
-        let mut proposals = Vec::new();
+        let mut chains = Vec::new();
         for part in parts {
             part.idle.iter().for_each(|record| rested[*record as usize] = round);
-            proposals.extend(part.proposals);
+            chains.extend(part.chains);
         }
-        Ok(proposals)
+        Ok(chains)
     }
 
     /// Looks at all records of a cluster that are not at rest.
     fn look(&self, cluster: u32, rested: &[u32], found: &mut Found) {
-        let mut known = None;
         for &record in self.partition.members(cluster as usize) {
             let rested = rested[record as usize];
             let all = self.changed[cluster as usize] >= rested;
@@ -72,96 +74,100 @@ impl Search<'_, '_> {
             if !self.table.row(record).any(|(target, _)| is_new(target)) {
                 continue;
             }
-            let guests = known
-                .get_or_insert_with(|| guests(self.partition, self.reverse, self.table, cluster));
             let home = Home::new(self.partition, record);
-            let mut best = Proposal { gain: LEAST_GAIN, record, target: NOBODY, partner: NOBODY };
+            let mut best = Chain::none();
             for (target, with) in self.table.row(record).filter(|(target, _)| is_new(*target)) {
                 let with = f64::from(with);
-                self.try_move(&home, target, with, &mut best);
-                self.try_swaps(&home, of_cluster(guests, target), target, with, &mut best);
+                self.try_path(&home, &[record], (target, with), 0.0, &mut best);
+                self.try_places(&home, (target, with), &mut best);
             }
-            match best.target {
-                NOBODY => found.idle.push(record),
-                _ => found.proposals.push(best),
+            match best.is_none() {
+                true => found.idle.push(record),
+                false => found.chains.push(best),
             }
         }
     }
 
-    fn try_move(&self, home: &Home<'_>, target: u32, with: f64, best: &mut Proposal) {
-        let cluster = target as usize;
-        let (from, to) = (home.size, self.partition.size(cluster));
-        let bounds = self.partition.limits.bounds;
-        let allowed = match self.sizes {
-            Sizes::Free => from > bounds.min() && to < bounds.max(),
-            Sizes::Kept => from == to + 1,
+    /// The home record takes the place of a member of `target`, which comes home, or takes the
+    /// place of a third record, which comes home, or finds room in a third cluster.
+    ///
+    /// Of the gains around a ring some start has only positive partial sums, so a ring is given up
+    /// where its sum so far is not positive: another of its records finds it.
+    fn try_places(&self, home: &Home<'_>, (target, with): (u32, f64), best: &mut Chain) {
+        let first = (home.record, with);
+        for (turn, (second, gain)) in self.places(first, target, 0.0).enumerate() {
+            self.try_ring(home, &[home.record, second], gain, best);
+            if self.reach == Reach::Pairs || turn >= DISPLACED {
+                continue;
+            }
+            for (last, with) in self.table.row(second).take(TARGETS) {
+                if last as usize == home.cluster {
+                    continue;
+                }
+                let with = f64::from(with);
+                self.try_path(home, &[home.record, second], (last, with), gain, best);
+                for (third, gain) in self.places((second, with), last, gain).take(DISPLACED) {
+                    self.try_ring(home, &[home.record, second, third], gain, best);
+                }
+            }
+        }
+    }
+
+    /// Members of a cluster whose place a record could take, with `so_far` and what the cluster
+    /// gains by it, where they are positive together. `with` is the record's x · S there.
+    fn places(
+        &self,
+        (record, with): (u32, f64),
+        cluster: u32,
+        so_far: f64,
+    ) -> impl Iterator<Item = (u32, f64)> {
+        let partition = self.partition;
+        let members = partition.members(cluster as usize);
+        let scale = 2.0 / partition.weight(members.len());
+        let alike = scale * ALIKE * (with / members.len() as f64).max(0.0);
+        let row = |record: u32| partition.vectors.row(record as usize);
+        let without_pair = move |other: u32| {
+            so_far + scale * (with - f64::from(partition.to_mates[other as usize]))
         };
-        if !allowed {
-            return;
-        }
-        let square = f64::from(self.partition.square(cluster));
-        let joined = (square + 2.0 * with + home.norm) / (to + 1) as f64 - square / to as f64;
-        let gain = home.if_removed + joined;
-        if gain > best.gain && self.partition.may_move(home.record, cluster) {
-            *best = Proposal { gain, target, partner: NOBODY, ..*best };
+        let gains = members.iter().map(move |other| (*other, without_pair(*other)));
+        // the worst come first, so no later one gains either
+        let gains = gains.take_while(move |(_, gain)| *gain > alike);
+        let gains = gains.map(move |(other, gain)| {
+            (other, gain - scale * f64::from(dot(row(record), row(other))))
+        });
+        gains.filter(|(_, gain)| *gain > 0.0)
+    }
+
+    /// The last of the records comes home; `gain` is that of the other clusters.
+    fn try_ring(&self, home: &Home<'_>, records: &[u32], gain: f64, best: &mut Chain) {
+        let Some(&last) = records.last() else { return };
+        let row = self.partition.vectors.row(last as usize);
+        let scale = 2.0 / self.partition.weight(home.size);
+        let back = f64::from(dot(row, home.sum));
+        let gain = gain + scale * (back - home.to_mates);
+        if gain - scale * ALIKE * (back / home.size as f64).max(0.0) > best.gain {
+            let gain = gain - scale * f64::from(dot(row, home.row));
+            best.offer(gain, records, home.cluster as u32, self.partition);
         }
     }
 
-    /// Swaps with members that have neighbours at home, and with the one that fits worst.
-    fn try_swaps(
+    /// The last of the records finds room in cluster `target`; `gain` is that of the clusters
+    /// between.
+    fn try_path(
         &self,
         home: &Home<'_>,
-        guests: &[Guest],
-        target: u32,
-        with: f64,
-        best: &mut Proposal,
-    ) {
-        for guest in guests {
-            let back = f64::from(guest.product);
-            self.try_swap(home, guest.record, (target, with), back, || back, best);
-        }
-        let owns = self.partition.member_products(target as usize);
-        let worst = (0..owns.len()).min_by(|a, b| owns[*a].total_cmp(&owns[*b]));
-        let members = self.partition.members(target as usize);
-        let Some(&partner) = worst.and_then(|slot| members.get(slot)) else { return };
-        if guests.iter().all(|guest| guest.record != partner) {
-            // with no neighbour at home it is no nearer to anyone there than to its last one
-            let most = home.size as f64 * f64::from(self.floors[partner as usize]);
-            let back = || f64::from(dot(self.partition.vectors.row(partner as usize), home.sum));
-            self.try_swap(home, partner, (target, with), most, back, best);
-        }
-    }
-
-    /// `most` bounds the partner's x · S with the home cluster, `back` computes it.
-    fn try_swap(
-        &self,
-        home: &Home<'_>,
-        partner: u32,
+        records: &[u32],
         (target, with): (u32, f64),
-        most: f64,
-        back: impl Fn() -> f64,
-        best: &mut Proposal,
+        gain: f64,
+        best: &mut Chain,
     ) {
         let partition = self.partition;
-        let (from, to) = (home.size as f64, partition.size(target as usize) as f64);
-        let own = f64::from(partition.own[partner as usize]);
-        let gain = |norm: f64, pair: f64, back: f64| {
-            let norms = home.norm + norm;
-            (norms - 2.0 * home.own + 2.0 * (back - pair)) / from
-                + (norms - 2.0 * own + 2.0 * (with - pair)) / to
-        };
-        let pair = ALIKE * (with / to).min(most / from).max(0.0);
-        if gain(1.0, pair, most) <= best.gain {
-            return;
-        }
-        let pair = f64::from(dot(home.row, partition.vectors.row(partner as usize)));
-        let norm = f64::from(partition.norms[partner as usize]);
-        if gain(norm, pair, most) <= best.gain {
-            return;
-        }
-        let gain = gain(norm, pair, back());
-        if gain > best.gain && partition.may_swap(home.record, partner) {
-            *best = Proposal { gain, target, partner, ..*best };
+        let size = partition.size(target as usize);
+        if self.sizes.allow(partition.limits.bounds, home.size, size) {
+            let pairs = f64::from(partition.pairs(target as usize));
+            let joined =
+                (pairs + 2.0 * with) / partition.weight(size + 1) - pairs / partition.weight(size);
+            best.offer(gain + home.if_removed + joined, records, target, partition);
         }
     }
 }
@@ -169,7 +175,7 @@ impl Search<'_, '_> {
 /// What a part of the clusters came to.
 #[derive(Default)]
 struct Found {
-    proposals: Vec<Proposal>,
+    chains: Vec<Chain>,
     /// Records that looked and found nothing.
     idle: Vec<u32>,
 }
@@ -178,30 +184,25 @@ struct Found {
 struct Home<'p> {
     record: u32,
     row: &'p [f32],
+    cluster: usize,
     sum: &'p [f32],
     size: usize,
-    norm: f64,
-    own: f64,
-    /// Change of the objective in this cluster if the record left.
+    to_mates: f64,
+    /// What the objective gains in this cluster if the record leaves.
     if_removed: f64,
 }
 
 impl<'p> Home<'p> {
     fn new(partition: &'p Partition<'_>, record: u32) -> Self {
         let cluster = partition.labels[record as usize] as usize;
-        let (norm, own) = (partition.norms[record as usize], partition.own[record as usize]);
-        let (norm, own) = (f64::from(norm), f64::from(own));
-        let square = f64::from(partition.square(cluster));
-        let size = partition.size(cluster);
-        let rest = (square - 2.0 * own + norm).max(0.0);
         Self {
             record,
             row: partition.vectors.row(record as usize),
+            cluster,
             sum: partition.sum(cluster),
-            size,
-            norm,
-            own,
-            if_removed: rest / (size.max(2) - 1) as f64 - square / size as f64,
+            size: partition.size(cluster),
+            to_mates: f64::from(partition.to_mates[record as usize]),
+            if_removed: partition.gain(cluster, Some(record), None),
         }
     }
 }
