@@ -83,7 +83,7 @@ impl<'a> Weigher<'a> {
 fn add_feature(vector: &mut [f32], hash: u64, weight: f32) {
     for part in 0..NONZEROS {
         let bits = (hash >> (16 * part)) as u32;
-        let place = (bits & 0x7FFF) as usize * vector.len() >> 15;
+        let place = ((bits & 0x7FFF) as usize * vector.len()) >> 15;
         if let Some(value) = vector.get_mut(place) {
             *value += f32::from_bits(weight.to_bits() ^ ((bits & 0x8000) << 16));
         }
