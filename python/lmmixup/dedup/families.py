@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 from lmmixup import ops
 from lmmixup.dedup.config import DedupConfig
 from lmmixup.dedup.order import Order
+from lmmixup.ops.families import Feed
 from lmmixup.progress import SILENT, Reporter
 
 if TYPE_CHECKING:
@@ -83,7 +84,13 @@ def families(
     needs_schema = config.rating is not None
     order = Order(config, pool.schema if needs_schema else _no_schema())
     columns = list(dict.fromkeys([*TEXT_COLUMNS, *order.columns]))
-    batches = order.watch(pool.batches(columns, num_threads=num_threads, reporter=reporter))
+    # Only where Python looks at columns too do batches have to come this way.
+    watched = order.columns or not isinstance(pool, Feed)
+    batches = (
+        order.watch(pool.batches(columns, num_threads=num_threads, reporter=reporter))
+        if watched
+        else pool
+    )
     rule = ops.KeepRule(
         priority=order.priority if order.columns else None,
         longest=config.prefer == "longest",
@@ -92,7 +99,11 @@ def families(
     )
     if config.method == "exact":
         return ops.exact_families(
-            batches, normalize=config.normalize, rule=rule, num_threads=num_threads
+            batches,
+            normalize=config.normalize,
+            rule=rule,
+            num_threads=num_threads,
+            on_progress=reporter,
         )
     if config.method == "minhash":
         return ops.minhash_families(

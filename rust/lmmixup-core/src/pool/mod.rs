@@ -25,5 +25,5 @@ pub mod source;
 pub mod turns;
 pub mod typed;
 
-pub use reader::{Batch, Reader, scan_columns};
+pub use reader::{Batch, Reader, Request, scan_columns};
 pub use reject::Reject;

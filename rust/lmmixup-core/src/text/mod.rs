@@ -14,13 +14,15 @@
 //! tokens: a collision of 64-bit hashes is the only thing that can make a similarity wrong.
 
 mod columns;
+mod normalize;
 mod pool;
 mod sets;
 mod tokens;
 mod vocabulary;
 
 pub use columns::TextColumns;
-pub use pool::TextPool;
+pub use normalize::Normalizer;
+pub use pool::{Numbered, TextPool};
 pub use sets::{Shingler, jaccard, overlap_needed, reaches};
 pub use tokens::{Tokenizer, is_unspaced, is_white_space};
 pub(crate) use vocabulary::HashedMap;
