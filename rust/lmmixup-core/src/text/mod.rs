@@ -14,6 +14,7 @@
 //! tokens: a collision of 64-bit hashes is the only thing that can make a similarity wrong.
 
 mod columns;
+mod compose;
 mod normalize;
 mod pool;
 mod sets;

