@@ -85,11 +85,10 @@ def families(
     order = Order(config, pool.schema if needs_schema else _no_schema())
     columns = list(dict.fromkeys([*TEXT_COLUMNS, *order.columns]))
     # Only where Python looks at columns too do batches have to come this way.
-    watched = order.columns or not isinstance(pool, Feed)
     batches = (
-        order.watch(pool.batches(columns, num_threads=num_threads, reporter=reporter))
-        if watched
-        else pool
+        pool
+        if isinstance(pool, Feed) and not order.columns
+        else order.watch(pool.batches(columns, num_threads=num_threads, reporter=reporter))
     )
     rule = ops.KeepRule(
         priority=order.priority if order.columns else None,

@@ -179,7 +179,9 @@ def near_families(
         >>> near_families([batch], threshold=0.5).partner.tolist()
         [1, -1, -1]
     """
-    pool = read_texts(batches, shingle, shingle_size, normalize, num_threads, on_progress)
+    pool = read_texts(
+        batches, shingle, shingle_size, normalize, num_threads, on_progress=on_progress
+    )
     pool.seal()
     families, _ = _rust.near_families(
         pool, threshold, (rule or KeepRule()).resolve(), earlier, num_threads, on_progress
@@ -241,7 +243,9 @@ def minhash_families(
         >>> minhash_families([batch], threshold=0.6).kept.tolist()
         [False, True]
     """
-    pool = read_texts(batches, shingle, shingle_size, normalize, num_threads, on_progress)
+    pool = read_texts(
+        batches, shingle, shingle_size, normalize, num_threads, on_progress=on_progress
+    )
     pool.seal()
     options = {
         "num_perm": num_perm,
@@ -278,6 +282,7 @@ def read_texts(
     shingle_size: int,
     normalize: Normalize,
     num_threads: int,
+    *,
     on_progress: OnProgress | None = None,
 ) -> _rust.TextPool:
     """The records' texts as sets of shingles."""

@@ -80,7 +80,7 @@ class Pool:
     """Records of one or more files, canonical, streamed; see `open_pool`.
 
     Iterating twice gives the same records in the same order. Memory holds a few batches, and
-    17 bytes a record to keep ids unique.
+    24 to 36 bytes a record to keep ids unique.
 
     Attributes:
         options: How the files are read.

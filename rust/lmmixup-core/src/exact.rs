@@ -101,14 +101,14 @@ impl ExactPool {
         progress: &Progress,
     ) -> Result<Option<Vec<Reject>>> {
         let mut ids = Vec::new();
-        while let Some(part) =
-            reader.next_part(|id| ids.push(xxh3_64(id.as_bytes())), progress)?
-        {
+        while let Some(part) = reader.next_part(|id| ids.push(xxh3_64(id.as_bytes())), progress)? {
             self.check_room(part.num_records)?;
             let keep = |at: usize| part.keep.as_ref().is_none_or(|keep| keep[at]);
             let records = part.made.0.into_iter().zip(ids.drain(..)).enumerate();
             self.records.extend(
-                records.filter(|(at, _)| keep(*at)).map(|(_, (record, id))| Record { id, ..record }),
+                records
+                    .filter(|(at, _)| keep(*at))
+                    .map(|(_, (record, id))| Record { id, ..record }),
             );
             if !part.rejects.is_empty() {
                 return Ok(Some(part.rejects));
@@ -153,8 +153,12 @@ impl ExactPool {
     fn repeated(&self) -> Vec<Vec<u32>> {
         // Half of the hash next to the record's number sorts faster than a look into the pool
         // at each comparison would.
-        let mut order: Vec<(u64, u32)> =
-            self.records.par_iter().map(|record| record.content[0]).zip(0..self.len() as u32).collect();
+        let mut order: Vec<(u64, u32)> = self
+            .records
+            .par_iter()
+            .map(|record| record.content[0])
+            .zip(0..self.len() as u32)
+            .collect();
         order.par_sort_unstable();
         let mut found = Vec::new();
         for near in order.chunk_by(|a, b| a.0 == b.0).filter(|near| near.len() > 1) {

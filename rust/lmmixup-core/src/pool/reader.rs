@@ -9,13 +9,13 @@ use arrow_schema::{Field as ArrowField, Schema};
 
 use crate::pool::canonical::{Canonical, CanonicalBuilder, Sink};
 use crate::pool::chunk::{Chunk, Chunks, Layout};
-use crate::pool::ids::IdKeeper;
 use crate::pool::infer::{Seen, look};
 use crate::pool::parse::{Parsed, Plan, csv_text, parse};
 use crate::pool::pipeline::Pipeline;
 use crate::pool::records::lines;
 use crate::pool::reject::Reject;
 use crate::pool::source::Format;
+use crate::pool::unique::IdKeeper;
 use crate::{Progress, Result};
 
 /// A batch of records and what was rejected on the way to it.

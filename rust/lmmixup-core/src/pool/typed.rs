@@ -9,13 +9,14 @@ use arrow_cast::cast;
 use arrow_schema::DataType;
 
 use crate::pool::canonical::{CanonicalBuilder, Field, Record, Sink};
-use crate::pool::ids::{IdKeeper, IdsBuilder, content_hash, sample_key};
+use crate::pool::ids::{IdsBuilder, content_hash, sample_key};
 use crate::pool::infer::ColumnSeen;
 use crate::pool::json::Kind;
 use crate::pool::parse::Plan;
 use crate::pool::reader::{Batch, assemble};
 use crate::pool::reject::Reject;
 use crate::pool::turns::Turn;
+use crate::pool::unique::IdKeeper;
 use crate::{Error, Progress, Result};
 
 /// What a column of an Arrow schema counts as when a schema is detected.

@@ -16,6 +16,7 @@
 mod columns;
 mod compose;
 mod normalize;
+mod numbered;
 mod pool;
 mod sets;
 mod tokens;
@@ -23,7 +24,8 @@ mod vocabulary;
 
 pub use columns::TextColumns;
 pub use normalize::Normalizer;
-pub use pool::{Numbered, TextPool};
+pub use numbered::Numbered;
+pub use pool::TextPool;
 pub use sets::{Shingler, jaccard, overlap_needed, reaches};
 pub use tokens::{Tokenizer, is_unspaced, is_white_space};
 pub(crate) use vocabulary::HashedMap;

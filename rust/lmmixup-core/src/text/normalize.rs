@@ -93,12 +93,12 @@ fn lower_block(block: &[u8; BLOCK], after_space: bool) -> Option<[u8; BLOCK]> {
 /// Lowers ASCII byte by byte, a block at most; returns where it stopped.
 fn lower_ascii(bytes: &[u8], from: usize, out: &mut Vec<u8>) -> usize {
     let end = bytes.len().min(from + BLOCK);
-    for at in from..end {
-        match bytes[at] {
+    for (at, &byte) in bytes[..end].iter().enumerate().skip(from) {
+        match byte {
             0x80.. => return at,
             9..=13 | 0x1C..=0x20 if ends_with_space(out) => {}
             9..=13 | 0x1C..=0x20 => out.push(b' '),
-            byte => out.push(byte.to_ascii_lowercase()),
+            _ => out.push(byte.to_ascii_lowercase()),
         }
     }
     end

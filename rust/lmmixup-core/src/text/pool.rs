@@ -7,9 +7,9 @@ use arrow_array::RecordBatch;
 use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::numbered::{Numbered, TextSink, UNSEEN};
 use super::vocabulary::{MAX_TOKENS, Vocabulary, encode};
-use super::{ShingleOptions, TextColumns, Tokenizer};
-use crate::pool::canonical::{self, Sink};
+use super::{ShingleOptions, TextColumns};
 use crate::pool::{Reader, Reject, Request};
 use crate::threads::with_threads;
 use crate::{Error, Progress, Result};
@@ -18,8 +18,6 @@ use crate::{Error, Progress, Result};
 const ROWS_A_TASK: usize = 256;
 /// Records between two updates of the vocabulary.
 const ROWS_A_BLOCK: usize = 64 * ROWS_A_TASK;
-/// Stands for a token that the vocabulary does not have yet.
-const UNSEEN: u32 = u32::MAX;
 
 /// All records of a pool in the order they came, some 2.2 bytes a token.
 ///
@@ -37,23 +35,6 @@ pub struct TextPool {
     content: Vec<u64>,
     id: Vec<u64>,
     length: Vec<u32>,
-}
-
-/// Token numbers of some records, made on one thread.
-#[derive(Debug, Default)]
-pub struct Numbered {
-    numbers: Vec<u32>,
-    /// Tokens that had no number yet, in order.
-    unseen: Vec<u64>,
-    records: Vec<Record>,
-}
-
-#[derive(Debug)]
-struct Record {
-    num_tokens: usize,
-    content: u64,
-    id: u64,
-    length: u32,
 }
 
 impl TextPool {
@@ -227,67 +208,4 @@ impl TextPool {
     pub fn length(&self, record: usize) -> u32 {
         self.length[record]
     }
-}
-
-/// Makes token numbers of records, as far as the vocabulary has them.
-#[derive(Debug)]
-struct TextSink {
-    tokenizer: Tokenizer,
-    vocabulary: Arc<RwLock<Vocabulary>>,
-    hashes: Vec<u64>,
-    scratch: [String; 2],
-    made: Numbered,
-}
-
-impl TextSink {
-    fn new(options: ShingleOptions, vocabulary: &Arc<RwLock<Vocabulary>>) -> Self {
-        Self {
-            tokenizer: Tokenizer::new(options),
-            vocabulary: Arc::clone(vocabulary),
-            hashes: Vec::new(),
-            scratch: Default::default(),
-            made: Numbered::default(),
-        }
-    }
-
-    fn take(&mut self, texts: [&str; 2], id: u64) {
-        self.hashes.clear();
-        self.tokenizer.tokenize(texts, &mut self.hashes);
-        let vocabulary = self.vocabulary.read().unwrap_or_else(PoisonError::into_inner);
-        for &hash in &self.hashes {
-            let number = vocabulary.get(hash).unwrap_or_else(|| {
-                self.made.unseen.push(hash);
-                UNSEEN
-            });
-            self.made.numbers.push(number);
-        }
-        self.made.records.push(Record {
-            num_tokens: self.hashes.len(),
-            content: hash_sequence(&self.hashes),
-            id,
-            length: u32::try_from(texts[0].len() + texts[1].len()).unwrap_or(u32::MAX),
-        });
-    }
-}
-
-impl Sink for TextSink {
-    type Made = Numbered;
-
-    fn push(&mut self, record: &canonical::Record<'_>) {
-        let [mut prompt, mut completion] = std::mem::take(&mut self.scratch);
-        self.take([record.prompt(&mut prompt), record.completion(&mut completion)], 0);
-        self.scratch = [prompt, completion];
-    }
-
-    fn finish(self) -> Result<Numbered> {
-        Ok(self.made)
-    }
-}
-
-fn hash_sequence(hashes: &[u64]) -> u64 {
-    let mut hash = hashes.len() as u64;
-    for &token in hashes {
-        hash = (hash ^ token).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
-    }
-    hash ^ (hash >> 32)
 }

@@ -19,22 +19,26 @@ impl Specials {
         Self { block: usize::MAX, bits: 0 }
     }
 
-    /// The first special byte at or behind `at`; all calls must be for the same `bytes`.
-    #[inline]
+    /// The first special byte at or behind `at`; calls are for the same `bytes`, from left to right.
+    #[inline(always)]
     pub(super) fn next(&mut self, bytes: &[u8], at: usize) -> Option<usize> {
-        let block = at & !(BLOCK - 1);
-        if block != self.block {
-            self.load(bytes, block);
+        let here = u64::MAX << (at % BLOCK);
+        if at - at % BLOCK == self.block && self.bits & here != 0 {
+            return Some(self.block + (self.bits & here).trailing_zeros() as usize);
         }
-        let mut bits = self.bits & (u64::MAX << (at & (BLOCK - 1)));
-        while bits == 0 {
+        self.search(bytes, at)
+    }
+
+    fn search(&mut self, bytes: &[u8], at: usize) -> Option<usize> {
+        self.load(bytes, at - at % BLOCK);
+        self.bits &= u64::MAX << (at % BLOCK);
+        while self.bits == 0 {
             if self.block + BLOCK >= bytes.len() {
                 return None;
             }
             self.load(bytes, self.block + BLOCK);
-            bits = self.bits;
         }
-        Some(self.block + bits.trailing_zeros() as usize)
+        Some(self.block + self.bits.trailing_zeros() as usize)
     }
 
     #[inline]

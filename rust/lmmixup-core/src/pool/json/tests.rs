@@ -29,16 +29,7 @@ fn kinds() {
     let float = Kind::Float;
     assert_eq!(
         kinds,
-        [
-            Kind::Null,
-            Kind::Bool,
-            Kind::Int,
-            float,
-            Kind::Wide,
-            Kind::Array,
-            Kind::Object,
-            float
-        ]
+        [Kind::Null, Kind::Bool, Kind::Int, float, Kind::Wide, Kind::Array, Kind::Object, float]
     );
 }
 
