@@ -32,6 +32,7 @@ pub struct CanonicalBuilder {
     role: StringBuilder,
     content: StringBuilder,
     ends: Vec<i32>,
+    scratch: [String; 2],
 }
 
 impl CanonicalBuilder {
@@ -52,15 +53,37 @@ impl CanonicalBuilder {
             role: StringBuilder::new(),
             content: StringBuilder::new(),
             ends: vec![0],
+            scratch: Default::default(),
         }
     }
 
-    fn push_messages(&mut self, record: &Record<'_>) {
-        record.turns(|role, content| {
+    /// Texts that are needed more than once are made once.
+    fn push_with_messages(&mut self, record: &Record<'_>) {
+        let [mut prompt, mut completion] = std::mem::take(&mut self.scratch);
+        let texts = (record.prompt(&mut prompt), record.completion(&mut completion));
+        if self.wanted.prompt {
+            self.prompt.append_value(texts.0);
+        }
+        if self.wanted.completion {
+            self.completion.append_value(texts.1);
+        }
+        record.turns(texts.0, texts.1, |role, content| {
             self.role.append_value(role);
             self.content.append_value(content);
         });
         self.ends.push(i32::try_from(self.role.len()).unwrap_or(i32::MAX));
+        self.scratch = [prompt, completion];
+    }
+
+    fn push_texts(&mut self, record: &Record<'_>) {
+        if self.wanted.prompt {
+            record.write_prompt(&mut |text| append(&mut self.prompt, text));
+            self.prompt.append_value("");
+        }
+        if self.wanted.completion {
+            record.write_completion(&mut |text| append(&mut self.completion, text));
+            self.completion.append_value("");
+        }
     }
 
     fn finish_messages(&mut self) -> Result<ArrayRef> {
@@ -81,16 +104,10 @@ impl Sink for CanonicalBuilder {
 
     fn push(&mut self, record: &Record<'_>) {
         self.num_records += 1;
-        if self.wanted.prompt {
-            record.write_prompt(&mut |text| append(&mut self.prompt, text));
-            self.prompt.append_value("");
-        }
-        if self.wanted.completion {
-            record.write_completion(&mut |text| append(&mut self.completion, text));
-            self.completion.append_value("");
-        }
         if self.wanted.messages {
-            self.push_messages(record);
+            self.push_with_messages(record);
+        } else {
+            self.push_texts(record);
         }
         if self.wanted.source {
             self.source.append_value(record.source());

@@ -103,10 +103,10 @@ impl<'r> Record<'r> {
         }
     }
 
-    /// Gives role and content of every turn.
-    pub(super) fn turns(&self, mut see: impl FnMut(&str, &str)) {
+    /// Gives role and content of every turn; prompt and completion as made already.
+    pub(super) fn turns(&self, prompt: &str, completion: &str, mut see: impl FnMut(&str, &str)) {
         match &self.said {
-            Said::Pair { .. } => self.pair_turns(|turns| {
+            Said::Pair { .. } => self.pair_turns(prompt, completion, |turns| {
                 turns.iter().for_each(|(role, content)| see(role, content));
             }),
             Said::Chat(turns) => turns.iter().for_each(|turn| see(&turn.role, &turn.content)),
@@ -116,20 +116,25 @@ impl<'r> Record<'r> {
     /// The hash of what the record says, from which its id is made if it has none.
     pub fn hash(&self) -> u64 {
         match &self.said {
-            Said::Pair { .. } => self.pair_turns(|turns| content_hash(turns.iter().copied())),
+            Said::Pair { .. } => {
+                let [mut prompt, mut completion] = [const { String::new() }; 2];
+                let texts = (self.prompt(&mut prompt), self.completion(&mut completion));
+                self.pair_turns(texts.0, texts.1, |turns| content_hash(turns.iter().copied()))
+            }
             Said::Chat(turns) => turns_hash(turns),
         }
     }
 
-    fn pair_turns<T>(&self, see: impl FnOnce(&[(&str, &str)]) -> T) -> T {
-        let mut scratch = [const { String::new() }; 3];
-        let [system, prompt, completion] = &mut scratch;
-        let turns = [
-            ("system", whole_text(&self.fields[self.plan.mapping.system], system)),
-            ("user", self.prompt(prompt)),
-            ("assistant", self.completion(completion)),
-        ];
-        see(if turns[0].1.is_empty() { &turns[1..] } else { &turns[..] })
+    fn pair_turns<T>(
+        &self,
+        prompt: &str,
+        completion: &str,
+        see: impl FnOnce(&[(&str, &str)]) -> T,
+    ) -> T {
+        let mut scratch = String::new();
+        let system = whole_text(&self.fields[self.plan.mapping.system], &mut scratch);
+        let turns = [("system", system), ("user", prompt), ("assistant", completion)];
+        see(if system.is_empty() { &turns[1..] } else { &turns[..] })
     }
 
     /// Its own id, if it has one that counts.
