@@ -8,6 +8,7 @@ from lmmixup import ops
 from lmmixup.dedup.config import DedupConfig
 from lmmixup.dedup.order import Order
 from lmmixup.dedup.semantic import semantic_families
+from lmmixup.ops.families import Feed
 from lmmixup.progress import SILENT, Reporter
 
 if TYPE_CHECKING:
@@ -67,30 +68,36 @@ def families(
     needs_schema = config.rating is not None
     order = Order(config, pool.schema if needs_schema else _no_schema())
     columns = list(dict.fromkeys([*TEXT_COLUMNS, *order.columns]))
-    batches = order.watch(pool.batches(columns, num_threads=num_threads, reporter=reporter))
+    watched = order.watch(pool.batches(columns, num_threads=num_threads, reporter=reporter))
     rule = ops.KeepRule(
         priority=order.priority if order.columns else None,
         longest=config.prefer == "longest",
         one=config.keep == "one",
         num_frozen=num_frozen,
     )
-    if config.method == "exact":
-        return ops.exact_families(
-            batches, normalize=config.normalize, rule=rule, num_threads=num_threads
-        )
     if config.method == "semantic":
         return semantic_families(
             pool,
-            batches,
+            watched,
             config,
             rule=rule,
             earlier=earlier,
             num_threads=num_threads,
             reporter=reporter,
         )
+    # Only where Python looks at columns too do batches have to come this way.
+    records = pool if isinstance(pool, Feed) and not order.columns else watched
+    if config.method == "exact":
+        return ops.exact_families(
+            records,
+            normalize=config.normalize,
+            rule=rule,
+            num_threads=num_threads,
+            on_progress=reporter,
+        )
     if config.method == "minhash":
         return ops.minhash_families(
-            batches,
+            records,
             threshold=config.threshold,
             shingle=config.shingle,
             shingle_size=config.shingle_size,
@@ -105,7 +112,7 @@ def families(
             on_progress=reporter,
         )
     return ops.near_families(
-        batches,
+        records,
         threshold=config.threshold,
         shingle=config.shingle,
         shingle_size=config.shingle_size,

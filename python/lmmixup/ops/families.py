@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 
@@ -16,9 +16,20 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from lmmixup.ops import OnProgress
+    from lmmixup.pool.sources import Store
+
+    Records: TypeAlias = Iterable[pa.RecordBatch] | "Feed"
 
 Shingle = Literal["auto", "word", "char"]
 Normalize = Literal["lower", "nfkc", "raw"]
+
+
+@runtime_checkable
+class Feed(Protocol):
+    """Records that go to a store in Rust without Arrow in between, such as a `Pool`."""
+
+    def feed(self, store: Any, *, num_threads: int = 0, reporter: Any = ...) -> None:
+        """Gives every record to the store."""
 
 
 @dataclass(frozen=True)
@@ -80,20 +91,23 @@ class Families:
 
 
 def exact_families(
-    batches: Iterable[pa.RecordBatch],
+    batches: Records,
     *,
     normalize: Normalize = "lower",
     rule: KeepRule | None = None,
     num_threads: int = 0,
+    on_progress: OnProgress | None = None,
 ) -> Families:
     """Families of records with equal prompts and equal completions.
 
     Args:
-        batches: Records with string columns `prompt`, `completion` and, for ties, `id`.
+        batches: Records with string columns `prompt`, `completion` and, for ties, `id`; or a
+            `Pool`, which is read faster.
         normalize: `raw` compares bytes; `lower` lower-case texts with one space for each run
             of white space; `nfkc` the same after Unicode NFKC.
         rule: Which record of a family stays.
         num_threads: Threads; 0 takes all cores. The result is the same at any number.
+        on_progress: Called with (phase, done, total) while a `Pool` is read.
 
     Returns:
         The families.
@@ -115,13 +129,12 @@ def exact_families(
         [0, 0, 1]
     """
     pool = _rust.ExactPool(normalize)
-    for batch in batches:
-        pool.push(batch, num_threads)
+    fill(pool, batches, num_threads, on_progress)
     return Families(*pool.families((rule or KeepRule()).resolve(), num_threads))
 
 
 def near_families(
-    batches: Iterable[pa.RecordBatch],
+    batches: Records,
     *,
     threshold: float = 0.7,
     shingle: Shingle = "auto",
@@ -135,7 +148,7 @@ def near_families(
     """Families of records whose shingle sets have Jaccard similarity >= threshold, exactly.
 
     Args:
-        batches: Records with string columns `prompt`, `completion` and, for ties, `id`.
+        batches: As in `exact_families`.
         threshold: In (0, 1].
         shingle: Tokens are words (runs of non-white-space), characters, or `auto`: words,
             and single characters of scripts that are written without spaces.
@@ -169,7 +182,9 @@ def near_families(
         >>> near_families([batch], threshold=0.5).partner.tolist()
         [1, -1, -1]
     """
-    pool = read_texts(batches, shingle, shingle_size, normalize, num_threads)
+    pool = read_texts(
+        batches, shingle, shingle_size, normalize, num_threads, on_progress=on_progress
+    )
     pool.seal()
     families, _ = _rust.near_families(
         pool, threshold, (rule or KeepRule()).resolve(), earlier, num_threads, on_progress
@@ -178,7 +193,7 @@ def near_families(
 
 
 def minhash_families(
-    batches: Iterable[pa.RecordBatch],
+    batches: Records,
     *,
     threshold: float = 0.7,
     shingle: Shingle = "auto",
@@ -231,7 +246,9 @@ def minhash_families(
         >>> minhash_families([batch], threshold=0.6).kept.tolist()
         [False, True]
     """
-    pool = read_texts(batches, shingle, shingle_size, normalize, num_threads)
+    pool = read_texts(
+        batches, shingle, shingle_size, normalize, num_threads, on_progress=on_progress
+    )
     pool.seal()
     options = {
         "num_perm": num_perm,
@@ -247,15 +264,31 @@ def minhash_families(
     )
 
 
+def fill(
+    store: Store, batches: Records, num_threads: int, on_progress: OnProgress | None = None
+) -> None:
+    """Gives all records to a store."""
+    if isinstance(batches, Feed):
+        batches.feed(store, num_threads=num_threads, reporter=on_progress or _silent)
+        return
+    for batch in batches:
+        store.push(batch, num_threads)
+
+
+def _silent(phase: str, done: int, total: int) -> None:
+    pass
+
+
 def read_texts(
-    batches: Iterable[pa.RecordBatch],
+    batches: Records,
     shingle: Shingle,
     shingle_size: int,
     normalize: Normalize,
     num_threads: int,
+    *,
+    on_progress: OnProgress | None = None,
 ) -> _rust.TextPool:
-    """The batches' texts as sets of shingles."""
+    """The records' texts as sets of shingles."""
     pool = _rust.TextPool(shingle, shingle_size, normalize)
-    for batch in batches:
-        pool.push(batch, num_threads)
+    fill(pool, batches, num_threads, on_progress)
     return pool

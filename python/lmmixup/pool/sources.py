@@ -55,6 +55,21 @@ class Request:
     num_threads: int
 
 
+class Store(Protocol):
+    """What takes the texts of a pool in Rust: `_rust.ExactPool`, `_rust.TextPool`."""
+
+    def push(self, batch: pa.RecordBatch, num_threads: int) -> None:
+        """Takes a batch with `id`, `prompt` and `completion`."""
+
+    def read(
+        self, reader: _rust.PoolReader, on_progress: Callable[..., Any] | None = None
+    ) -> list[RejectRow] | None:
+        """Takes records of a file up to the next rejects; `None` at the end."""
+
+    def __len__(self) -> int:
+        """Number of records."""
+
+
 class Source(Protocol):
     """One input of a pool."""
 
@@ -75,6 +90,16 @@ class Source(Protocol):
         request: Request,
     ) -> Generator[tuple[pa.RecordBatch, list[RejectRow]]]:
         """Batches of the canonical columns, then of the originals, with their rejects."""
+
+    def feed(
+        self,
+        store: Store,
+        mapping: PoolMapping,
+        ids: PoolIds,
+        request: Request,
+        on_progress: Callable[..., Any] | None,
+    ) -> Generator[list[RejectRow]]:
+        """Gives every record to a store; yields the rejects on the way."""
 
 
 class TextSource:
@@ -109,6 +134,25 @@ class TextSource:
         request: Request,
     ) -> Generator[tuple[pa.RecordBatch, list[RejectRow]]]:
         """Batches straight from Rust."""
+        with closing(self._reader(mapping, ids, request)) as reader:
+            while (step := reader.next_batch()) is not None:
+                batch, rejects = step
+                yield pa.record_batch(batch), rejects
+
+    def feed(
+        self,
+        store: Store,
+        mapping: PoolMapping,
+        ids: PoolIds,
+        request: Request,
+        on_progress: Callable[..., Any] | None,
+    ) -> Generator[list[RejectRow]]:
+        """The threads that parse make what the store keeps; no Arrow comes between."""
+        with closing(self._reader(mapping, ids, request)) as reader:
+            while (rejects := store.read(reader, on_progress)) is not None:
+                yield rejects
+
+    def _reader(self, mapping: PoolMapping, ids: PoolIds, request: Request) -> _rust.PoolReader:
         wanted = [
             (one.name, one.column, _column_type(one, field)) for one, field in request.originals
         ]
@@ -120,11 +164,7 @@ class TextSource:
             request.source is not None,
             self._max_bytes,
         )
-        reader = _rust.PoolReader(str(self._path), self.format, plan, ids, request.num_threads)
-        with closing(reader):
-            while (step := reader.next_batch()) is not None:
-                batch, rejects = step
-                yield pa.record_batch(batch), rejects
+        return _rust.PoolReader(str(self._path), self.format, plan, ids, request.num_threads)
 
 
 def _column_type(original: Original, field: pa.Field) -> str:
@@ -236,6 +276,21 @@ class ArrowSource:
             filled = [_with_raw(reject, batch, row) for reject in rejects]
             row += batch.num_rows
             yield _complete(pa.record_batch(made), request), filled
+
+    def feed(
+        self,
+        store: Store,
+        mapping: PoolMapping,
+        ids: PoolIds,
+        request: Request,
+        on_progress: Callable[..., Any] | None,
+    ) -> Generator[list[RejectRow]]:
+        """Batch by batch."""
+        for batch, rejects in self.read(mapping, ids, request):
+            store.push(batch, request.num_threads)
+            if on_progress is not None:
+                on_progress("read pool", len(store), 0)
+            yield rejects
 
     def _origins(self) -> dict[str, str]:
         """Column of the file by original name."""

@@ -5,11 +5,12 @@
 
 use arrow_array::RecordBatch;
 use rayon::prelude::*;
-use unicode_normalization::UnicodeNormalization;
-use xxhash_rust::xxh3::{xxh3_64, xxh3_128, xxh3_128_with_seed};
+use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 
 use crate::families::{Families, KeepRule};
-use crate::text::{Normalization, TextColumns, is_white_space};
+use crate::pool::canonical::Sink;
+use crate::pool::{self, Reader, Reject, Request};
+use crate::text::{Normalization, Normalizer, TextColumns};
 use crate::threads::with_threads;
 use crate::{Error, Progress, Result};
 
@@ -69,19 +70,69 @@ impl ExactPool {
         progress: &Progress,
     ) -> Result<()> {
         let columns = TextColumns::of(batch)?;
-        if self.records.len() + columns.len() > i32::MAX as usize {
-            return Err(Error::Infeasible("a pool may have at most 2^31 records".into()));
-        }
+        self.check_room(columns.len())?;
         with_threads(num_threads, || {
             for start in (0..columns.len()).step_by(ROWS_A_BEAT) {
                 let rows = start..columns.len().min(start + ROWS_A_BEAT);
                 progress.advance(rows.len() as u64)?;
-                let hash = |text: &mut String, row| record(&columns, row, self.normalization, text);
+                let hash = |hasher: &mut Hasher, row| {
+                    let [prompt, completion] = columns.texts(row);
+                    let id = xxh3_64(columns.id(row).as_bytes());
+                    Record { id, ..hasher.hash(prompt, completion) }
+                };
                 let rows = rows.into_par_iter().with_min_len(ROWS_A_TASK);
-                self.records.par_extend(rows.map_init(String::new, hash));
+                let hasher = || Hasher::new(self.normalization);
+                self.records.par_extend(rows.map_init(hasher, hash));
             }
             Ok(())
         })
+    }
+
+    /// Opens a file whose records are hashed on the threads that parse it; the plan must want
+    /// ids.
+    ///
+    /// # Errors
+    /// As [`Reader::with_sinks`].
+    pub fn open(&self, request: Request) -> Result<Reader<Hashed>> {
+        let normalization = self.normalization;
+        Reader::with_sinks(request, move |bytes| HashSink {
+            hasher: Hasher::new(normalization),
+            records: Vec::with_capacity(bytes / 512),
+            scratch: Default::default(),
+        })
+    }
+
+    /// Adds records of a file up to the next that was rejected; `None` at the end.
+    ///
+    /// # Errors
+    /// As [`Reader::next_part`]; [`Error::Infeasible`] beyond 2³¹ records.
+    pub fn read(
+        &mut self,
+        reader: &mut Reader<Hashed>,
+        progress: &Progress,
+    ) -> Result<Option<Vec<Reject>>> {
+        let mut ids = Vec::new();
+        while let Some(part) = reader.next_part(|id| ids.push(xxh3_64(id.as_bytes())), progress)? {
+            self.check_room(part.num_records)?;
+            let keep = |at: usize| part.keep.as_ref().is_none_or(|keep| keep[at]);
+            let records = part.made.0.into_iter().zip(ids.drain(..)).enumerate();
+            self.records.extend(
+                records
+                    .filter(|(at, _)| keep(*at))
+                    .map(|(_, (record, id))| Record { id, ..record }),
+            );
+            if !part.rejects.is_empty() {
+                return Ok(Some(part.rejects));
+            }
+        }
+        Ok(None)
+    }
+
+    fn check_room(&self, more: usize) -> Result<()> {
+        if self.records.len() + more > i32::MAX as usize {
+            return Err(Error::Infeasible("a pool may have at most 2^31 records".into()));
+        }
+        Ok(())
     }
 
     /// Families of equal records; the first of each in the rule's order stays.
@@ -93,16 +144,36 @@ impl ExactPool {
     pub fn families(&self, rule: &KeepRule<'_>, num_threads: usize) -> Result<Families> {
         rule.check(self.len())?;
         with_threads(num_threads, || {
-            let content = |record: u32| self.records[record as usize].content;
-            let mut order: Vec<u32> = (0..self.len() as u32).collect();
-            order.par_sort_unstable_by_key(|&record| (content(record), record));
-            let mut families = Families::all_kept(vec![0; self.len()], 0);
-            for same in order.chunk_by(|&a, &b| content(a) == content(b)) {
-                self.settle(same, rule, &mut families);
+            let first = (0..self.len() as u32).collect();
+            let mut families = Families::all_kept(first, 0);
+            for same in self.repeated() {
+                self.settle(&same, rule, &mut families);
             }
             number_by_first_record(&mut families);
             Ok(families)
         })
+    }
+
+    /// Records of one content, in their order, for each content that several have.
+    fn repeated(&self) -> Vec<Vec<u32>> {
+        // Half of the hash next to the record's number sorts faster than a look into the pool
+        // at each comparison would.
+        let mut order: Vec<(u64, u32)> = self
+            .records
+            .par_iter()
+            .map(|record| record.content[0])
+            .zip(0..self.len() as u32)
+            .collect();
+        order.par_sort_unstable();
+        let mut found = Vec::new();
+        for near in order.chunk_by(|a, b| a.0 == b.0).filter(|near| near.len() > 1) {
+            let mut same: Vec<u32> = near.iter().map(|&(_, record)| record).collect();
+            let rest = |&record: &u32| self.records[record as usize].content[1];
+            same.sort_by_key(rest);
+            let several = same.chunk_by(|a, b| rest(a) == rest(b)).filter(|same| same.len() > 1);
+            found.extend(several.map(<[u32]>::to_vec));
+        }
+        found
     }
 
     /// Keeps the best of records with one content; `family` becomes their first record.
@@ -137,53 +208,55 @@ fn number_by_first_record(families: &mut Families) {
     families.num_families = next as usize;
 }
 
-fn record(
-    columns: &TextColumns,
-    row: usize,
+/// Hashes records; owns the buffers that this takes.
+#[derive(Debug)]
+struct Hasher {
     normalization: Normalization,
-    buffer: &mut String,
-) -> Record {
-    let [prompt, completion] = columns.texts(row);
-    let first = xxh3_128(normalized(prompt, normalization, buffer).as_bytes());
-    let second =
-        xxh3_128_with_seed(normalized(completion, normalization, buffer).as_bytes(), first as u64);
-    let content = first.rotate_left(64) ^ second;
-    Record {
-        content: [(content >> 64) as u64, content as u64],
-        id: xxh3_64(columns.id(row).as_bytes()),
-        length: u32::try_from(prompt.len() + completion.len()).unwrap_or(u32::MAX),
-    }
+    normalizer: Normalizer,
 }
 
-/// The text that is compared, in `buffer` unless it is the text itself.
-fn normalized<'a>(text: &'a str, normalization: Normalization, buffer: &'a mut String) -> &'a str {
-    if normalization == Normalization::Raw {
-        return text;
+impl Hasher {
+    fn new(normalization: Normalization) -> Self {
+        Self { normalization, normalizer: Normalizer::default() }
     }
-    buffer.clear();
-    if text.is_ascii() {
-        let words = text.split(|char: char| is_white_space(char)).filter(|word| !word.is_empty());
-        push_words(words, buffer);
-        buffer.make_ascii_lowercase();
-        return buffer;
-    }
-    let composed: String;
-    let text = if normalization == Normalization::Nfkc {
-        composed = text.nfkc().collect();
-        &composed
-    } else {
-        text
-    };
-    let lowered = text.to_lowercase();
-    push_words(lowered.split(is_white_space).filter(|word| !word.is_empty()), buffer);
-    buffer
-}
 
-fn push_words<'a>(words: impl Iterator<Item = &'a str>, buffer: &mut String) {
-    for word in words {
-        if !buffer.is_empty() {
-            buffer.push(' ');
+    fn hash(&mut self, prompt: &str, completion: &str) -> Record {
+        let [first, second] = [prompt, completion]
+            .map(|text| xxh3_128(self.normalizer.normalize(text, self.normalization)));
+        // An odd factor keeps the two apart.
+        let content = first.wrapping_mul(MIXER).rotate_left(64) ^ second;
+        Record {
+            content: [(content >> 64) as u64, content as u64],
+            id: 0,
+            length: u32::try_from(prompt.len() + completion.len()).unwrap_or(u32::MAX),
         }
-        buffer.push_str(word);
     }
 }
+
+const MIXER: u128 = 0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835;
+
+/// Hashes a chunk of a pool file on the thread that parses it.
+#[derive(Debug)]
+struct HashSink {
+    hasher: Hasher,
+    records: Vec<Record>,
+    scratch: [String; 2],
+}
+
+impl Sink for HashSink {
+    type Made = Hashed;
+
+    fn push(&mut self, record: &pool::canonical::Record<'_>) {
+        let [prompt, completion] = &mut self.scratch;
+        let hashed = self.hasher.hash(record.prompt(prompt), record.completion(completion));
+        self.records.push(hashed);
+    }
+
+    fn finish(self) -> Result<Hashed> {
+        Ok(Hashed(self.records))
+    }
+}
+
+/// Hashes of the records of a chunk.
+#[derive(Debug)]
+pub struct Hashed(Vec<Record>);

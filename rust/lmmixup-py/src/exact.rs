@@ -6,6 +6,7 @@ use pyo3_arrow::PyRecordBatch;
 
 use crate::error::to_python;
 use crate::families::{PyFamilies, Rule, wrap};
+use crate::pool::{PoolReader, RejectRow, reject_rows};
 use crate::runtime::detach;
 use crate::text::normalization;
 
@@ -27,6 +28,23 @@ impl ExactPool {
     fn push(&mut self, py: Python<'_>, batch: PyRecordBatch, num_threads: usize) -> PyResult<()> {
         let (pool, batch) = (&mut self.inner, batch.into_inner());
         detach(py, None, move |progress| pool.push(&batch, num_threads, progress))
+    }
+
+    /// Adds records of a file up to the next rejects, which are returned; `None` at the end.
+    #[pyo3(signature = (reader, on_progress=None))]
+    fn read(
+        &mut self,
+        py: Python<'_>,
+        reader: &PoolReader,
+        on_progress: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Option<Vec<RejectRow>>> {
+        let pool = &mut self.inner;
+        let rejects = detach(py, on_progress, move |progress| {
+            progress.start("read pool", 0);
+            progress.advance(pool.len() as u64)?;
+            reader.read_hashes(pool, progress)
+        })?;
+        Ok(rejects.map(reject_rows))
     }
 
     fn families<'py>(

@@ -1,17 +1,19 @@
 //! Adapter of `lmmixup_core::pool`.
 
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use arrow_schema::Schema;
+use lmmixup_core::exact::{ExactPool, Hashed};
 use lmmixup_core::pool::canonical::Wanted;
-use lmmixup_core::pool::ids::IdKeeper;
 use lmmixup_core::pool::infer::{ColumnSeen, ColumnType};
 use lmmixup_core::pool::mapping::{IdRule, Mapping, Need, detect};
 use lmmixup_core::pool::parse::{Original, Plan};
 use lmmixup_core::pool::source::{Format, sniff};
 use lmmixup_core::pool::turns::{self, Turn};
-use lmmixup_core::pool::{Batch, Reader, Reject, scan_columns, typed};
+use lmmixup_core::pool::unique::IdKeeper;
+use lmmixup_core::pool::{Batch, Reader, Reject, Request, scan_columns, typed};
+use lmmixup_core::text::{Numbered, TextPool};
 use lmmixup_core::{Error, Progress};
 use numpy::{IntoPyArray, PyArray1};
 use pyo3::prelude::*;
@@ -21,12 +23,13 @@ use crate::error::to_python;
 use crate::runtime::detach;
 
 /// `(line, reason, expected, got, hint, raw)`.
-type RejectRow = (u64, &'static str, String, String, String, String);
+pub type RejectRow = (u64, &'static str, String, String, String, String);
 
 /// `(name, kinds, count)`.
 type ColumnRow = (String, u16, u64);
 
-fn reject_rows(rejects: Vec<Reject>) -> Vec<RejectRow> {
+/// Rejects as Python takes them.
+pub fn reject_rows(rejects: Vec<Reject>) -> Vec<RejectRow> {
     rejects
         .into_iter()
         .map(|reject| {
@@ -199,9 +202,17 @@ impl PoolPlan {
     }
 }
 
-/// Reads a text file batch by batch.
+/// Reads a text file: batch by batch, or into a store that takes its records as they are.
 #[pyclass(frozen, module = "lmmixup._rust")]
-pub struct PoolReader(Mutex<Option<Reader>>);
+pub struct PoolReader(Mutex<State>);
+
+enum State {
+    Asked(Request),
+    Batches(Reader),
+    Hashes(Reader<Hashed>),
+    Tokens(Reader<Numbered>),
+    Closed,
+}
 
 #[pymethods]
 impl PoolReader {
@@ -215,18 +226,19 @@ impl PoolReader {
         num_threads: usize,
     ) -> PyResult<Self> {
         let format = format_of(format).map_err(|error| to_python(py, error))?;
-        let (plan, ids) = (plan.0.clone(), Arc::clone(&ids.0));
-        let reader = py.detach(|| Reader::open(&path, format, plan, ids, num_threads));
-        Ok(Self(Mutex::new(Some(reader.map_err(|error| to_python(py, error))?))))
+        let (plan, keeper) = (plan.0.clone(), Arc::clone(&ids.0));
+        let request = Request { path, format, plan, keeper, num_threads };
+        Ok(Self(Mutex::new(State::Asked(request))))
     }
 
     /// The next batch with its rejects, or `None` at the end.
     fn next_batch(&self, py: Python<'_>) -> PyResult<Option<(PyRecordBatch, Vec<RejectRow>)>> {
         let batch = detach(py, None, |progress| {
-            let mut reader = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            match reader.as_mut() {
-                Some(reader) => reader.next_batch(progress),
-                None => Ok(None),
+            let mut state = self.lock();
+            state.open(Reader::open, State::Batches)?;
+            match &mut *state {
+                State::Batches(reader) => reader.next_batch(progress),
+                _ => Ok(None),
             }
         })?;
         Ok(batch.map(wrap))
@@ -234,7 +246,55 @@ impl PoolReader {
 
     /// Stops the threads and closes the file.
     fn close(&self, py: Python<'_>) {
-        py.detach(|| drop(self.0.lock().unwrap_or_else(PoisonError::into_inner).take()));
+        py.detach(|| drop(std::mem::replace(&mut *self.lock(), State::Closed)));
+    }
+}
+
+impl PoolReader {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lets a pool of hashes read up to the next rejects; `None` at the end.
+    pub fn read_hashes(
+        &self,
+        pool: &mut ExactPool,
+        progress: &Progress,
+    ) -> Result<Option<Vec<Reject>>, Error> {
+        let mut state = self.lock();
+        state.open(|request| pool.open(request), State::Hashes)?;
+        match &mut *state {
+            State::Hashes(reader) => pool.read(reader, progress),
+            _ => Ok(None),
+        }
+    }
+
+    /// The same for a pool of tokens.
+    pub fn read_tokens(
+        &self,
+        pool: &mut TextPool,
+        progress: &Progress,
+    ) -> Result<Option<Vec<Reject>>, Error> {
+        let mut state = self.lock();
+        state.open(|request| pool.open(request), State::Tokens)?;
+        match &mut *state {
+            State::Tokens(reader) => pool.read(reader, progress),
+            _ => Ok(None),
+        }
+    }
+}
+
+impl State {
+    /// Starts the threads, if nobody has yet.
+    fn open<M: Send + 'static>(
+        &mut self,
+        open: impl FnOnce(Request) -> Result<Reader<M>, Error>,
+        opened: impl FnOnce(Reader<M>) -> Self,
+    ) -> Result<(), Error> {
+        if let Self::Asked(request) = self {
+            *self = opened(open(request.clone())?);
+        }
+        Ok(())
     }
 }
 

@@ -6,6 +6,7 @@ use pyo3::prelude::*;
 use pyo3_arrow::PyRecordBatch;
 
 use crate::error::to_python;
+use crate::pool::{PoolReader, RejectRow, reject_rows};
 use crate::runtime::detach;
 
 /// Texts of a pool as compact token sequences.
@@ -50,6 +51,23 @@ impl TextPool {
     fn push(&mut self, py: Python<'_>, batch: PyRecordBatch, num_threads: usize) -> PyResult<()> {
         let (pool, batch) = (&mut self.inner, batch.into_inner());
         detach(py, None, move |progress| pool.push(&batch, num_threads, progress))
+    }
+
+    /// Adds records of a file up to the next rejects, which are returned; `None` at the end.
+    #[pyo3(signature = (reader, on_progress=None))]
+    fn read(
+        &mut self,
+        py: Python<'_>,
+        reader: &PoolReader,
+        on_progress: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Option<Vec<RejectRow>>> {
+        let pool = &mut self.inner;
+        let rejects = detach(py, on_progress, move |progress| {
+            progress.start("read pool", 0);
+            progress.advance(pool.len() as u64)?;
+            reader.read_tokens(pool, progress)
+        })?;
+        Ok(rejects.map(reject_rows))
     }
 
     fn seal(&mut self) {

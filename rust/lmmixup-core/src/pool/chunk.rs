@@ -115,7 +115,7 @@ impl Stream {
             return Ok(0);
         }
         let before = buffer.len();
-        let outcome = (&mut self.inner).take(count as u64).read_to_end(buffer);
+        let outcome = self.inner.append(buffer, count);
         if let Err(error) = outcome {
             if !self.is_packing_fault(&error) {
                 return Err(error);

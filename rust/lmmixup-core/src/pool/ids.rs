@@ -1,11 +1,13 @@
-//! Ids: the record's own, or a hash of what it says; unique in a pool.
+//! Ids: the record's own, or a hash of what it says.
 
-use std::collections::{HashMap, HashSet};
-use std::hash::{BuildHasherDefault, Hasher};
-
+use arrow_array::builder::StringBuilder;
+use arrow_array::{Array, StringArray};
 use xxhash_rust::xxh3::{Xxh3, xxh3_64_with_seed, xxh3_128};
 
+use crate::pool::canonical::Record;
+use crate::pool::reject::Reject;
 use crate::pool::turns::Turn;
+use crate::pool::unique::{AHEAD, IdKeeper};
 
 /// Hash of roles and contents of a conversation; the same whatever format it came in.
 pub fn content_hash<'a>(turns: impl Iterator<Item = (&'a str, &'a str)>) -> u64 {
@@ -32,97 +34,89 @@ pub fn sample_key(id: &str, seed: u64) -> u64 {
     xxh3_64_with_seed(id.as_bytes(), seed)
 }
 
-const SHARDS: usize = 64;
-
-/// Sees every id of a pool in order and keeps them unique.
-///
-/// 17 bytes a record with an own id, 12 without. Shards keep the peak low when tables grow.
+/// Ids of the records of a chunk, not unique yet.
 #[derive(Debug)]
-pub struct IdKeeper {
-    given: Vec<HashSet<u128, AsItIs>>,
-    made: Vec<HashMap<u64, u32, AsItIs>>,
-    any_given: bool,
+pub struct ChunkIds {
+    /// The records' own ids; null where there is none.
+    pub own: StringArray,
+    /// 128-bit hashes of own ids; of others the content's hash, where ids are wanted.
+    pub keys: Vec<u128>,
 }
 
-/// The keys are hashes already: to hash them again would cost more than the look-up.
-type AsItIs = BuildHasherDefault<KeyItself>;
+/// Collects [`ChunkIds`].
+#[derive(Debug)]
+pub struct IdsBuilder {
+    wanted: bool,
+    own: StringBuilder,
+    keys: Vec<u128>,
+}
 
-#[derive(Debug, Default)]
-struct KeyItself(u64);
-
-impl Hasher for KeyItself {
-    fn finish(&self) -> u64 {
-        self.0
+impl IdsBuilder {
+    /// A builder; without `wanted` only own ids are looked at.
+    pub fn new(wanted: bool) -> Self {
+        Self { wanted, own: StringBuilder::new(), keys: Vec::new() }
     }
 
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
+    /// Takes a record's id.
+    pub fn push(&mut self, record: &Record<'_>) {
+        let own = record.own_id();
+        let key = match &own {
+            Some(id) => xxh3_128(id.as_bytes()),
+            None if self.wanted => u128::from(record.hash()),
+            None => 0,
+        };
+        self.own.append_option(own);
+        self.keys.push(key);
+    }
+
+    /// What was collected.
+    pub fn finish(mut self) -> ChunkIds {
+        ChunkIds { own: self.own.finish(), keys: self.keys }
+    }
+}
+
+impl ChunkIds {
+    /// Gives `see` the unique id of every record, in order, if ids are `wanted`. A record whose
+    /// own id was there before gets a reject instead, with its place in `rows`.
+    ///
+    /// Returns which records stay, `None` for all.
+    pub fn settle(
+        &self,
+        wanted: bool,
+        rows: &[u64],
+        keeper: &mut IdKeeper,
+        rejects: &mut Vec<Reject>,
+        mut see: impl FnMut(&str),
+    ) -> Option<Vec<bool>> {
+        let mut keep = None;
+        if !wanted && self.own.null_count() == self.own.len() {
+            return keep;
         }
-    }
-
-    fn write_u64(&mut self, key: u64) {
-        self.0 = key;
-    }
-
-    fn write_u128(&mut self, key: u128) {
-        self.0 = key as u64;
-    }
-}
-
-impl Default for IdKeeper {
-    fn default() -> Self {
-        Self {
-            given: (0..SHARDS).map(|_| HashSet::default()).collect(),
-            made: (0..SHARDS).map(|_| HashMap::default()).collect(),
-            any_given: false,
-        }
-    }
-}
-
-impl IdKeeper {
-    /// Notes a record's own id; false where the pool has it already.
-    pub fn give(&mut self, id: &str) -> bool {
-        self.any_given = true;
-        let hash = xxh3_128(id.as_bytes());
-        // The shard comes from the half of the hash that the table does not look at.
-        self.given[(hash >> 122) as usize].insert(hash)
-    }
-
-    /// The id of a record by its content: 16 hexadecimal digits, then `-2`, `-3`, … for those
-    /// that say the same. Free of the record's place except among equal records.
-    pub fn make(&mut self, hash: u64) -> String {
-        loop {
-            let times = self.made[(hash & 63) as usize].entry(hash.rotate_right(6)).or_insert(0);
-            *times += 1;
-            let id =
-                if *times == 1 { format!("{hash:016x}") } else { format!("{hash:016x}-{times}") };
-            if !self.any_given || self.give(&id) {
-                return id;
+        for (at, &key) in self.keys.iter().enumerate() {
+            if at % AHEAD == 0 {
+                keeper.look_ahead(&self.keys[at..self.keys.len().min(at + AHEAD)]);
+            }
+            if self.own.is_null(at) {
+                if wanted {
+                    see(&keeper.make(key as u64));
+                }
+            } else {
+                let id = self.own.value(at);
+                if !keeper.give(key) {
+                    keep.get_or_insert_with(|| vec![true; rows.len()])[at] = false;
+                    rejects.push(repeated(id, rows[at]));
+                }
+                see(id);
             }
         }
+        keep
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn repeats_are_numbered() {
-        let mut keeper = IdKeeper::default();
-        let ids: Vec<String> = [7, 8, 7, 7].map(|hash| keeper.make(hash)).into();
-        let seven = "0000000000000007";
-        let expected = [seven, "0000000000000008", &format!("{seven}-2"), &format!("{seven}-3")]
-            .map(str::to_owned);
-        assert_eq!(ids, expected);
-    }
-
-    #[test]
-    fn made_ids_step_aside_for_given_ones() {
-        let mut keeper = IdKeeper::default();
-        assert!(keeper.give("0000000000000007"));
-        assert!(!keeper.give("0000000000000007"));
-        assert_eq!(keeper.make(7), "0000000000000007-2");
-    }
+fn repeated(id: &str, row: u64) -> Reject {
+    let hint = "make ids from the content with --ids content";
+    let mut reject =
+        Reject::new("id", "an id that is new in the pool", format!("`{id}` again"), hint);
+    reject.line = row;
+    reject
 }

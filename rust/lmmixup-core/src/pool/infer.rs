@@ -133,8 +133,8 @@ pub fn look(chunk: &Chunk) -> Seen {
     let mut keys = Keys::default();
     let mut slots = Vec::new();
     let mut counts: Vec<(u16, u64)> = Vec::new();
-    for (_, bytes) in lines(chunk) {
-        let Ok(text) = simdutf8::basic::from_utf8(bytes) else { continue };
+    for line in lines(chunk) {
+        let Ok(text) = line.text() else { continue };
         if keys.scan(text, &mut slots).is_err() {
             continue;
         }

@@ -24,6 +24,7 @@ pub mod reject;
 pub mod source;
 pub mod turns;
 pub mod typed;
+pub mod unique;
 
-pub use reader::{Batch, Reader, scan_columns};
+pub use reader::{Batch, Reader, Request, scan_columns};
 pub use reject::Reject;

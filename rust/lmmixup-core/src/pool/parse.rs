@@ -3,14 +3,15 @@
 use arrow_array::ArrayRef;
 
 use crate::Result;
-use crate::pool::canonical::{Canonical, CanonicalBuilder, Field, Wanted};
+use crate::pool::canonical::{Field, Record, Sink, Wanted};
 use crate::pool::chunk::{Chunk, Layout, too_long};
 use crate::pool::columns::ColumnBuilder;
+use crate::pool::ids::{ChunkIds, IdsBuilder};
 use crate::pool::infer::ColumnType;
 use crate::pool::json::Value;
 use crate::pool::keys::Keys;
 use crate::pool::mapping::Mapping;
-use crate::pool::records::lines;
+use crate::pool::records::{Line, lines, utf8};
 use crate::pool::reject::Reject;
 
 /// An original column that is asked for.
@@ -43,9 +44,11 @@ pub struct Plan {
 
 /// What came of a chunk; ids are still to be made unique, in order.
 #[derive(Debug)]
-pub struct Parsed {
-    /// Canonical columns.
-    pub canonical: Canonical,
+pub struct Parsed<M> {
+    /// What the sink made.
+    pub made: M,
+    /// Ids as far as the chunk tells.
+    pub ids: ChunkIds,
     /// Original columns that were asked for.
     pub originals: Vec<ArrayRef>,
     /// Line or row of each record.
@@ -56,95 +59,97 @@ pub struct Parsed {
     pub chunk: Chunk,
 }
 
-/// Parses a chunk.
+/// Parses a chunk into a sink.
 ///
 /// # Errors
-/// [`crate::Error::Data`] where one batch would hold more than 2 GiB of text.
-pub fn parse(plan: &Plan, mut chunk: Chunk) -> Result<Parsed> {
+/// As [`Sink::finish`].
+pub fn parse<S: Sink>(plan: &Plan, mut chunk: Chunk, sink: S) -> Result<Parsed<S::Made>> {
     let mut rejects = std::mem::take(&mut chunk.rejects);
-    let (mut canonical, mut originals) = builders(plan, chunk.data.len());
-    let rows = match &chunk.layout {
+    let mut taker = Taker::new(plan, sink);
+    match &chunk.layout {
         Layout::Fields { names, records } => {
-            let mut rows = Vec::with_capacity(records.len());
             let table = CsvTable::new(plan, names);
             for (line, record) in records {
-                match table.push(record, &mut canonical, &mut originals) {
-                    Ok(()) => rows.push(*line),
-                    Err(reject) => rejects.push(reject.at(*line, &csv_text(record))),
+                if let Err(reject) = table.push(*line, record, &mut taker) {
+                    rejects.push(reject.at(*line, &csv_text(record)));
                 }
             }
-            rows
         }
-        _ => parse_json(plan, &chunk, &mut canonical, &mut originals, &mut rejects),
-    };
+        _ => parse_json(&chunk, &mut taker, &mut rejects),
+    }
     rejects.sort_by_key(|reject| reject.line);
+    let Taker { sink, ids, originals, rows, .. } = taker;
     let originals = originals.into_iter().map(ColumnBuilder::finish).collect();
-    Ok(Parsed { canonical: canonical.finish()?, originals, rows, rejects, chunk })
+    Ok(Parsed { made: sink.finish()?, ids: ids.finish(), originals, rows, rejects, chunk })
 }
 
-fn builders(plan: &Plan, bytes: usize) -> (CanonicalBuilder<'_>, Vec<ColumnBuilder>) {
-    let (source, fixed) = (&plan.source, plan.fixed_source);
-    let canonical = CanonicalBuilder::new(&plan.mapping, plan.wanted, source, fixed, bytes);
-    let originals = plan.originals.iter().map(|wanted| ColumnBuilder::new(wanted.column));
-    (canonical, originals.collect())
+/// Takes records one by one, and all that is kept of them.
+struct Taker<'p, S> {
+    plan: &'p Plan,
+    sink: S,
+    ids: IdsBuilder,
+    originals: Vec<ColumnBuilder>,
+    rows: Vec<u64>,
 }
 
-fn parse_json(
-    plan: &Plan,
-    chunk: &Chunk,
-    canonical: &mut CanonicalBuilder<'_>,
-    originals: &mut [ColumnBuilder],
-    rejects: &mut Vec<Reject>,
-) -> Vec<u64> {
+impl<'p, S: Sink> Taker<'p, S> {
+    fn new(plan: &'p Plan, sink: S) -> Self {
+        let originals = plan.originals.iter().map(|wanted| ColumnBuilder::new(wanted.column));
+        Self {
+            plan,
+            sink,
+            ids: IdsBuilder::new(plan.wanted.id),
+            originals: originals.collect(),
+            rows: Vec::new(),
+        }
+    }
+
+    fn push(&mut self, row: u64, fields: &[Field<'_>]) -> std::result::Result<(), Reject> {
+        let record = Record::of(self.plan, fields)?;
+        self.ids.push(&record);
+        self.sink.push(&record);
+        self.rows.push(row);
+        Ok(())
+    }
+}
+
+fn parse_json<S: Sink>(chunk: &Chunk, taker: &mut Taker<'_, S>, rejects: &mut Vec<Reject>) {
+    let plan = taker.plan;
     let roles = plan.mapping.roles.iter().map(|role| role.column.clone());
     let mut keys = Keys::new(roles.chain(plan.originals.iter().map(|wanted| wanted.name.clone())));
     let number = |name: &str| keys.names().iter().position(|known| known == name).unwrap_or(0);
     let roles: Vec<usize> = plan.mapping.roles.iter().map(|role| number(&role.column)).collect();
     let wanted: Vec<usize> = plan.originals.iter().map(|wanted| number(&wanted.name)).collect();
-    let lines = lines(chunk);
-    let mut rows = Vec::with_capacity(lines.len());
     let mut slots: Vec<Option<Value<'_>>> = Vec::new();
     let mut fields: Vec<Field<'_>> = Vec::new();
-    for (line, bytes) in lines {
-        let outcome = scan(bytes, plan.max_bytes, &mut keys, &mut slots).and_then(|()| {
+    for line in lines(chunk) {
+        let outcome = scan(&line, plan.max_bytes, &mut keys, &mut slots).and_then(|()| {
             fields.clear();
             let field = |&role: &usize| slots[role].map_or(Field::Absent, Field::Json);
             fields.extend(roles.iter().map(field));
-            canonical.push(&fields)
+            taker.push(line.number, &fields)
         });
         match outcome {
             Ok(()) => {
-                for (column, &slot) in originals.iter_mut().zip(&wanted) {
+                for (column, &slot) in taker.originals.iter_mut().zip(&wanted) {
                     column.push(slots[slot].as_ref());
                 }
-                rows.push(line);
             }
-            Err(reject) => rejects.push(reject.at(line, bytes)),
+            Err(reject) => rejects.push(reject.at(line.number, line.bytes)),
         }
     }
-    rows
 }
 
 fn scan<'a>(
-    bytes: &'a [u8],
+    line: &Line<'a>,
     max_bytes: usize,
     keys: &mut Keys,
     slots: &mut Vec<Option<Value<'a>>>,
 ) -> std::result::Result<(), Reject> {
-    if bytes.len() > max_bytes {
+    if line.bytes.len() > max_bytes {
         return Err(too_long(0, b"", max_bytes));
     }
-    let text = utf8(bytes)?;
-    keys.scan(text, slots).map_err(|fault| Reject::from_fault(&fault, bytes))
-}
-
-fn utf8(bytes: &[u8]) -> std::result::Result<&str, Reject> {
-    simdutf8::basic::from_utf8(bytes).map_err(|_| {
-        let at = std::str::from_utf8(bytes).map_or_else(|error| error.valid_up_to(), str::len);
-        let byte = bytes.get(at).copied().unwrap_or_default();
-        let got = format!("byte 0x{byte:02X} at column {}", at + 1);
-        Reject::new("utf8", "UTF-8", got, "convert the file with iconv, or drop the line")
-    })
+    keys.scan(line.text()?, slots).map_err(|fault| Reject::from_fault(&fault, line.bytes))
 }
 
 /// Where the columns of a plan are in a CSV file.
@@ -164,11 +169,11 @@ impl CsvTable {
         }
     }
 
-    fn push(
+    fn push<S: Sink>(
         &self,
+        line: u64,
         record: &::csv::ByteRecord,
-        canonical: &mut CanonicalBuilder<'_>,
-        originals: &mut [ColumnBuilder],
+        taker: &mut Taker<'_, S>,
     ) -> std::result::Result<(), Reject> {
         if record.len() != self.num_fields {
             let hint = "is a quote or a separator missing?";
@@ -185,8 +190,8 @@ impl CsvTable {
             .iter()
             .map(|role| role.map_or(Field::Absent, |at| Field::Text(texts[at])))
             .collect();
-        canonical.push(&fields)?;
-        for (column, at) in originals.iter_mut().zip(&self.wanted) {
+        taker.push(line, &fields)?;
+        for (column, at) in taker.originals.iter_mut().zip(&self.wanted) {
             column.push_text(at.map(|at| texts[at]));
         }
         Ok(())

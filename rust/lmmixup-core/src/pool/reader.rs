@@ -1,21 +1,21 @@
-//! Reads a pool file as canonical record batches, in order and in bounded memory.
+//! Reads a pool file in order and in bounded memory, as Arrow batches or straight into a sink.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use arrow_array::{Array, builder::StringBuilder};
-use arrow_array::{ArrayRef, BooleanArray, RecordBatch, RecordBatchOptions, StringArray};
+use arrow_array::builder::StringBuilder;
+use arrow_array::{Array, ArrayRef, RecordBatch, RecordBatchOptions, StringArray};
 use arrow_schema::{Field as ArrowField, Schema};
 
-use crate::pool::canonical::Canonical;
+use crate::pool::canonical::{Canonical, CanonicalBuilder, Sink};
 use crate::pool::chunk::{Chunk, Chunks, Layout};
-use crate::pool::ids::IdKeeper;
 use crate::pool::infer::{Seen, look};
 use crate::pool::parse::{Parsed, Plan, csv_text, parse};
 use crate::pool::pipeline::Pipeline;
 use crate::pool::records::lines;
 use crate::pool::reject::Reject;
 use crate::pool::source::Format;
+use crate::pool::unique::IdKeeper;
 use crate::{Progress, Result};
 
 /// A batch of records and what was rejected on the way to it.
@@ -27,31 +27,97 @@ pub struct Batch {
     pub rejects: Vec<Reject>,
 }
 
-/// A pool file as batches.
+/// A pool file, chunk by chunk, as what a [`Sink`] makes of it.
 #[derive(Debug)]
-pub struct Reader {
-    pipeline: Pipeline<Parsed>,
+pub struct Reader<M: Send + 'static = Canonical> {
+    pipeline: Pipeline<Parsed<M>>,
     plan: Arc<Plan>,
     keeper: Arc<Mutex<IdKeeper>>,
 }
 
-impl Reader {
-    /// Opens a file. All readers of a pool share one `keeper`, in the order of the pool.
+/// What a sink made of a chunk, ids settled.
+#[derive(Debug)]
+pub struct Part<M> {
+    /// What the sink made, of all records.
+    pub made: M,
+    /// Which of them stay; `None` for all.
+    pub keep: Option<Vec<bool>>,
+    /// What was rejected, by line.
+    pub rejects: Vec<Reject>,
+    /// Number of records that stay.
+    pub num_records: usize,
+    originals: Vec<ArrayRef>,
+}
+
+/// What to read, and how.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The file.
+    pub path: PathBuf,
+    /// Its format.
+    pub format: Format,
+    /// What to make of it.
+    pub plan: Plan,
+    /// All readers of a pool share one, in the order of the pool.
+    pub keeper: Arc<Mutex<IdKeeper>>,
+    /// 0: one per available core.
+    pub num_threads: usize,
+}
+
+impl<M: Send + 'static> Reader<M> {
+    /// Opens a file; `sink` makes a sink for a chunk of so many bytes.
     ///
     /// # Errors
     /// [`crate::Error::Io`] and [`crate::Error::Data`] where the file cannot be read at all.
-    pub fn open(
-        path: &Path,
-        format: Format,
-        plan: Plan,
-        keeper: Arc<Mutex<IdKeeper>>,
-        num_threads: usize,
+    pub fn with_sinks<S: Sink<Made = M>>(
+        request: Request,
+        sink: impl Fn(usize) -> S + Send + Sync + 'static,
     ) -> Result<Self> {
-        let chunks = Chunks::open(path, format, plan.max_bytes)?;
+        let Request { path, format, plan, keeper, num_threads } = request;
+        let chunks = Chunks::open(&path, format, plan.max_bytes)?;
         let plan = Arc::new(plan);
         let shared = Arc::clone(&plan);
-        let pipeline = Pipeline::start(chunks, num_threads, move |chunk| parse(&shared, chunk))?;
+        let pipeline = Pipeline::start(chunks, num_threads, move |chunk: Chunk| {
+            let sink = sink(chunk.data.len());
+            parse(&shared, chunk, sink)
+        })?;
         Ok(Self { pipeline, plan, keeper })
+    }
+
+    /// The next chunk, or `None` at the end; `see` gets the id of each of its records, those
+    /// that do not stay included, if the plan wants ids.
+    ///
+    /// # Errors
+    /// As [`Pipeline::next`].
+    pub fn next_part(
+        &mut self,
+        see: impl FnMut(&str),
+        progress: &Progress,
+    ) -> Result<Option<Part<M>>> {
+        let Some(parsed) = self.pipeline.next(progress)? else { return Ok(None) };
+        let Parsed { made, ids, originals, rows, mut rejects, chunk } = parsed;
+        let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        let keep = ids.settle(self.plan.wanted.id, &rows, &mut keeper, &mut rejects, see);
+        rejects.sort_by_key(|reject| reject.line);
+        add_raw(&mut rejects, &chunk);
+        self.pipeline.recycle(chunk.data);
+        let num_records = match &keep {
+            Some(keep) => keep.iter().filter(|&&keep| keep).count(),
+            None => rows.len(),
+        };
+        progress.advance(num_records as u64)?;
+        Ok(Some(Part { made, keep, rejects, num_records, originals }))
+    }
+}
+
+impl Reader {
+    /// Opens a file to read Arrow batches from it.
+    ///
+    /// # Errors
+    /// As [`Reader::with_sinks`].
+    pub fn open(request: Request) -> Result<Self> {
+        let wanted = request.plan.wanted;
+        Self::with_sinks(request, move |bytes| CanonicalBuilder::new(wanted, bytes))
     }
 
     /// The next batch, or `None` at the end. Batches may be empty.
@@ -59,33 +125,28 @@ impl Reader {
     /// # Errors
     /// As [`Pipeline::next`].
     pub fn next_batch(&mut self, progress: &Progress) -> Result<Option<Batch>> {
-        let Some(parsed) = self.pipeline.next(progress)? else { return Ok(None) };
-        let Parsed { canonical, originals, rows, rejects, chunk } = parsed;
+        let mut ids = StringBuilder::new();
+        let Some(part) = self.next_part(|id| ids.append_value(id), progress)? else {
+            return Ok(None);
+        };
+        let ids = self.plan.wanted.id.then(|| ids.finish());
         let named = self.plan.originals.iter().map(|original| original.output.clone());
-        let originals = named.zip(originals).collect();
-        let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
-        let wants_id = self.plan.wanted.id;
-        let mut batch = assemble(canonical, originals, &rows, wants_id, &mut keeper, rejects)?;
-        add_raw(&mut batch.rejects, &chunk);
-        self.pipeline.recycle(chunk.data);
-        progress.advance(batch.batch.num_rows() as u64)?;
-        Ok(Some(batch))
+        let originals = named.zip(part.originals).collect();
+        let batch = assemble(ids, part.made, originals, part.keep)?;
+        Ok(Some(Batch { batch, rejects: part.rejects }))
     }
 }
 
-/// Makes ids unique, drops records whose own id was there already, and joins the columns.
+/// Joins columns and leaves out the records that do not stay.
 ///
 /// # Errors
 /// [`crate::Error::Arrow`] where columns are of different lengths.
 pub fn assemble(
+    ids: Option<StringArray>,
     canonical: Canonical,
     originals: Vec<(String, ArrayRef)>,
-    rows: &[u64],
-    wants_id: bool,
-    keeper: &mut IdKeeper,
-    mut rejects: Vec<Reject>,
-) -> Result<Batch> {
-    let (ids, keep) = make_ids(&canonical, rows, wants_id, keeper, &mut rejects);
+    keep: Option<Vec<bool>>,
+) -> Result<RecordBatch> {
     let mut columns: Vec<(String, ArrayRef)> = Vec::new();
     if let Some(ids) = ids {
         columns.push(("id".to_owned(), Arc::new(ids)));
@@ -97,47 +158,12 @@ pub fn assemble(
         .map(|(name, array)| ArrowField::new(name, array.data_type().clone(), true))
         .collect();
     let arrays = columns.into_iter().map(|(_, array)| array).collect();
-    let options = RecordBatchOptions::new().with_row_count(Some(rows.len()));
+    let options = RecordBatchOptions::new().with_row_count(Some(canonical.num_records));
     let batch = RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), arrays, &options)?;
-    let batch = match keep {
-        Some(keep) => arrow_select::filter::filter_record_batch(&batch, &keep)?,
+    Ok(match keep {
+        Some(keep) => arrow_select::filter::filter_record_batch(&batch, &keep.into())?,
         None => batch,
-    };
-    rejects.sort_by_key(|reject| reject.line);
-    Ok(Batch { batch, rejects })
-}
-
-fn make_ids(
-    canonical: &Canonical,
-    rows: &[u64],
-    wants_id: bool,
-    keeper: &mut IdKeeper,
-    rejects: &mut Vec<Reject>,
-) -> (Option<StringArray>, Option<BooleanArray>) {
-    let own = &canonical.own_ids;
-    if !wants_id && own.null_count() == own.len() {
-        return (None, None);
-    }
-    let mut ids = StringBuilder::with_capacity(rows.len(), rows.len() * 16);
-    let mut keep = vec![true; rows.len()];
-    for (at, &row) in rows.iter().enumerate() {
-        if own.is_valid(at) {
-            let id = own.value(at);
-            keep[at] = keeper.give(id);
-            if !keep[at] {
-                let got = format!("`{id}` again");
-                let hint = "make ids from the content with --ids content";
-                let mut reject = Reject::new("id", "an id that is new in the pool", got, hint);
-                reject.line = row;
-                rejects.push(reject);
-            }
-            ids.append_value(id);
-        } else if wants_id {
-            ids.append_value(keeper.make(canonical.hashes[at]));
-        }
-    }
-    let keep = if keep.iter().all(|&keep| keep) { None } else { Some(BooleanArray::from(keep)) };
-    (wants_id.then(|| ids.finish()), keep)
+    })
 }
 
 /// Adds the raw text to rejects that were found after parsing.
@@ -149,7 +175,7 @@ fn add_raw(rejects: &mut [Reject], chunk: &Chunk) {
         Layout::Fields { records, .. } => {
             records.iter().map(|(line, record)| (*line, csv_text(record))).collect()
         }
-        _ => lines(chunk).into_iter().map(|(line, text)| (line, text.to_vec())).collect(),
+        _ => lines(chunk).map(|line| (line.number, line.bytes.to_vec())).collect(),
     };
     for reject in rejects.iter_mut().filter(|reject| reject.raw.is_empty()) {
         if let Ok(at) = texts.binary_search_by_key(&reject.line, |(line, _)| *line) {

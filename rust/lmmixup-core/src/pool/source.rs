@@ -55,6 +55,25 @@ impl Read for Unpacked {
     }
 }
 
+impl Unpacked {
+    /// Appends up to `count` bytes and says how many came; fewer only at the end.
+    ///
+    /// # Errors
+    /// What the operating system or the decoder says; what came before it is appended.
+    pub fn append(&mut self, buffer: &mut Vec<u8>, count: usize) -> io::Result<usize> {
+        match &mut self.inner {
+            // A file fills memory that was not written yet; through a chain it would be zeroed.
+            Inner::Plain(chain) => {
+                let (head, file) = chain.get_mut();
+                let from_head = head.take(count as u64).read_to_end(buffer)?;
+                let rest = (count - from_head) as u64;
+                Ok(from_head + file.take(rest).read_to_end(buffer)?)
+            }
+            _ => self.take(count as u64).read_to_end(buffer),
+        }
+    }
+}
+
 impl std::fmt::Debug for Unpacked {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         formatter.debug_struct("Unpacked").field("packing", &self.packing).finish_non_exhaustive()

@@ -2,19 +2,21 @@
 
 use std::sync::Arc;
 
+use arrow_array::builder::StringBuilder;
 use arrow_array::cast::AsArray;
 use arrow_array::{Array, ArrayRef, RecordBatch, StringArray};
 use arrow_cast::cast;
 use arrow_schema::DataType;
 
-use crate::pool::canonical::{CanonicalBuilder, Field};
-use crate::pool::ids::{IdKeeper, content_hash, sample_key};
+use crate::pool::canonical::{CanonicalBuilder, Field, Record, Sink};
+use crate::pool::ids::{IdsBuilder, content_hash, sample_key};
 use crate::pool::infer::ColumnSeen;
 use crate::pool::json::Kind;
 use crate::pool::parse::Plan;
 use crate::pool::reader::{Batch, assemble};
 use crate::pool::reject::Reject;
 use crate::pool::turns::Turn;
+use crate::pool::unique::IdKeeper;
 use crate::{Error, Progress, Result};
 
 /// What a column of an Arrow schema counts as when a schema is detected.
@@ -63,8 +65,8 @@ pub fn canonicalise(
     let roles = &plan.mapping.roles;
     let parts: Vec<Part> =
         roles.iter().map(|role| part_of(batch, &role.column)).collect::<Result<_>>()?;
-    let (source, fixed) = (&plan.source, plan.fixed_source);
-    let mut builder = CanonicalBuilder::new(&plan.mapping, plan.wanted, source, fixed, 0);
+    let mut builder = CanonicalBuilder::new(plan.wanted, 0);
+    let mut ids = IdsBuilder::new(plan.wanted.id);
     let (mut rows, mut rejects) = (Vec::with_capacity(batch.num_rows()), Vec::new());
     let mut keep = vec![true; batch.num_rows()];
     let mut fields = Vec::with_capacity(parts.len());
@@ -72,8 +74,12 @@ pub fn canonicalise(
         let row = first_row + at as u64;
         fields.clear();
         fields.extend(parts.iter().map(|part| part.field(at)));
-        match builder.push(&fields) {
-            Ok(()) => rows.push(row),
+        match Record::of(plan, &fields) {
+            Ok(record) => {
+                ids.push(&record);
+                builder.push(&record);
+                rows.push(row);
+            }
             Err(mut reject) => {
                 reject.line = row;
                 *kept = false;
@@ -85,7 +91,12 @@ pub fn canonicalise(
         }
     }
     let originals = originals_of(batch, plan, &rejects, keep)?;
-    assemble(builder.finish()?, originals, &rows, plan.wanted.id, keeper, rejects)
+    let mut unique = StringBuilder::new();
+    let see = |id: &str| unique.append_value(id);
+    let keep = ids.finish().settle(plan.wanted.id, &rows, keeper, &mut rejects, see);
+    rejects.sort_by_key(|reject| reject.line);
+    let unique = plan.wanted.id.then(|| unique.finish());
+    Ok(Batch { batch: assemble(unique, builder.finish()?, originals, keep)?, rejects })
 }
 
 fn originals_of(

@@ -14,12 +14,17 @@
 //! tokens: a collision of 64-bit hashes is the only thing that can make a similarity wrong.
 
 mod columns;
+mod compose;
+mod normalize;
+mod numbered;
 mod pool;
 mod sets;
 mod tokens;
 mod vocabulary;
 
 pub use columns::TextColumns;
+pub use normalize::Normalizer;
+pub use numbered::Numbered;
 pub use pool::TextPool;
 pub use sets::{Shingler, jaccard, overlap_needed, reaches};
 pub use tokens::{Tokenizer, is_unspaced, is_white_space};

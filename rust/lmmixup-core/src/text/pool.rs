@@ -1,11 +1,16 @@
 //! The texts of a pool, as short sequences of token numbers.
 
+use std::ops::Range;
+use std::sync::{Arc, PoisonError, RwLock};
+
 use arrow_array::RecordBatch;
 use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::numbered::{Numbered, TextSink, UNSEEN};
 use super::vocabulary::{MAX_TOKENS, Vocabulary, encode};
-use super::{ShingleOptions, TextColumns, Tokenizer};
+use super::{ShingleOptions, TextColumns};
+use crate::pool::{Reader, Reject, Request};
 use crate::threads::with_threads;
 use crate::{Error, Progress, Result};
 
@@ -13,8 +18,6 @@ use crate::{Error, Progress, Result};
 const ROWS_A_TASK: usize = 256;
 /// Records between two updates of the vocabulary.
 const ROWS_A_BLOCK: usize = 64 * ROWS_A_TASK;
-/// Stands for a token that the vocabulary does not have yet.
-const UNSEEN: u32 = u32::MAX;
 
 /// All records of a pool in the order they came, some 2.2 bytes a token.
 ///
@@ -24,28 +27,14 @@ const UNSEEN: u32 = u32::MAX;
 #[derive(Debug)]
 pub struct TextPool {
     options: ShingleOptions,
-    vocabulary: Vocabulary,
+    /// Shared with the threads that parse, which only look.
+    vocabulary: Arc<RwLock<Vocabulary>>,
     units: Vec<u16>,
     /// Where each record's units end.
     ends: Vec<u64>,
     content: Vec<u64>,
     id: Vec<u64>,
     length: Vec<u32>,
-}
-
-/// What one task makes of its records.
-#[derive(Default)]
-struct Chunk {
-    hashes: Vec<u64>,
-    numbers: Vec<u32>,
-    records: Vec<Record>,
-}
-
-struct Record {
-    num_tokens: usize,
-    content: u64,
-    id: u64,
-    length: u32,
 }
 
 impl TextPool {
@@ -56,7 +45,7 @@ impl TextPool {
     pub fn new(options: ShingleOptions) -> Result<Self> {
         Ok(Self {
             options: options.check()?,
-            vocabulary: Vocabulary::default(),
+            vocabulary: Arc::default(),
             units: Vec::new(),
             ends: Vec::new(),
             content: Vec::new(),
@@ -77,9 +66,7 @@ impl TextPool {
         progress: &Progress,
     ) -> Result<()> {
         let columns = TextColumns::of(batch)?;
-        if self.len() + columns.len() >= MAX_TOKENS {
-            return Err(Error::Infeasible("a pool may have at most 2^31 records".into()));
-        }
+        self.check_room(columns.len())?;
         with_threads(num_threads, || {
             for start in (0..columns.len()).step_by(ROWS_A_BLOCK) {
                 let rows = start..columns.len().min(start + ROWS_A_BLOCK);
@@ -90,28 +77,81 @@ impl TextPool {
         })
     }
 
-    fn push_rows(&mut self, columns: &TextColumns, rows: std::ops::Range<usize>) -> Result<()> {
+    fn push_rows(&mut self, columns: &TextColumns, rows: Range<usize>) -> Result<()> {
         let starts: Vec<usize> = rows.clone().step_by(ROWS_A_TASK).collect();
-        let (options, vocabulary) = (self.options, &self.vocabulary);
-        let mut chunks: Vec<Chunk> = starts
+        let made: Vec<Numbered> = starts
             .into_par_iter()
             .map(|start| {
-                let rows = start..rows.end.min(start + ROWS_A_TASK);
-                Chunk::of(columns, rows, options, vocabulary)
+                let mut sink = TextSink::new(self.options, &self.vocabulary);
+                for row in start..rows.end.min(start + ROWS_A_TASK) {
+                    sink.take(columns.texts(row), xxh3_64(columns.id(row).as_bytes()));
+                }
+                sink.made
             })
             .collect();
-        for chunk in &mut chunks {
-            chunk.number_unseen(&mut self.vocabulary);
+        made.into_iter().try_for_each(|made| self.absorb(made, |_| true))
+    }
+
+    /// Opens a file whose records become tokens on the threads that parse it; the plan must
+    /// want ids.
+    ///
+    /// # Errors
+    /// As [`Reader::with_sinks`].
+    pub fn open(&self, request: Request) -> Result<Reader<Numbered>> {
+        let (options, vocabulary) = (self.options, Arc::clone(&self.vocabulary));
+        Reader::with_sinks(request, move |_| TextSink::new(options, &vocabulary))
+    }
+
+    /// Adds records of a file up to the next that was rejected; `None` at the end.
+    ///
+    /// # Errors
+    /// As [`Reader::next_part`] and [`TextPool::push`].
+    pub fn read(
+        &mut self,
+        reader: &mut Reader<Numbered>,
+        progress: &Progress,
+    ) -> Result<Option<Vec<Reject>>> {
+        let mut ids = Vec::new();
+        while let Some(mut part) =
+            reader.next_part(|id| ids.push(xxh3_64(id.as_bytes())), progress)?
+        {
+            self.check_room(part.num_records)?;
+            for (record, id) in part.made.records.iter_mut().zip(ids.drain(..)) {
+                record.id = id;
+            }
+            self.absorb(part.made, |at| part.keep.as_ref().is_none_or(|keep| keep[at]))?;
+            if !part.rejects.is_empty() {
+                return Ok(Some(part.rejects));
+            }
         }
-        if self.vocabulary.len() >= MAX_TOKENS {
+        Ok(None)
+    }
+
+    fn check_room(&self, more: usize) -> Result<()> {
+        if self.len() + more >= MAX_TOKENS {
+            return Err(Error::Infeasible("a pool may have at most 2^31 records".into()));
+        }
+        Ok(())
+    }
+
+    /// Gives new tokens their numbers, in order, and stores the records that are kept.
+    fn absorb(&mut self, mut made: Numbered, keep: impl Fn(usize) -> bool) -> Result<()> {
+        let mut vocabulary = self.vocabulary.write().unwrap_or_else(PoisonError::into_inner);
+        let unseen = made.numbers.iter_mut().filter(|number| **number == UNSEEN);
+        for (number, &hash) in unseen.zip(&made.unseen) {
+            *number = vocabulary.number(hash);
+        }
+        if vocabulary.len() >= MAX_TOKENS {
             return Err(Error::Infeasible("a pool may have at most 2^31 distinct tokens".into()));
         }
-        let encoded: Vec<_> = chunks.into_par_iter().map(Chunk::encode).collect();
-        for (units, ends, records) in encoded {
-            let start = self.units.len() as u64;
-            self.units.extend_from_slice(&units);
-            self.ends.extend(ends.iter().map(|end| start + end));
-            for record in records {
+        drop(vocabulary);
+        let mut rest = made.numbers.as_slice();
+        for (at, record) in made.records.iter().enumerate() {
+            let (numbers, others) = rest.split_at(record.num_tokens);
+            rest = others;
+            if keep(at) {
+                numbers.iter().for_each(|&number| encode(number, &mut self.units));
+                self.ends.push(self.units.len() as u64);
                 self.content.push(record.content);
                 self.id.push(record.id);
                 self.length.push(record.length);
@@ -120,9 +160,9 @@ impl TextPool {
         Ok(())
     }
 
-    /// Frees what only [`TextPool::push`] needs.
+    /// Frees what only [`TextPool::push`] and [`TextPool::read`] need.
     pub fn seal(&mut self) {
-        self.vocabulary = Vocabulary::default();
+        self.vocabulary = Arc::default();
         self.units.shrink_to_fit();
     }
 
@@ -168,59 +208,4 @@ impl TextPool {
     pub fn length(&self, record: usize) -> u32 {
         self.length[record]
     }
-}
-
-impl Chunk {
-    fn of(
-        columns: &TextColumns,
-        rows: std::ops::Range<usize>,
-        options: ShingleOptions,
-        vocabulary: &Vocabulary,
-    ) -> Self {
-        let mut chunk = Self::default();
-        let mut tokenizer = Tokenizer::new(options);
-        for row in rows {
-            let texts = columns.texts(row);
-            let start = chunk.hashes.len();
-            tokenizer.tokenize(texts, &mut chunk.hashes);
-            chunk.records.push(Record {
-                num_tokens: chunk.hashes.len() - start,
-                content: hash_sequence(&chunk.hashes[start..]),
-                id: xxh3_64(columns.id(row).as_bytes()),
-                length: u32::try_from(texts[0].len() + texts[1].len()).unwrap_or(u32::MAX),
-            });
-        }
-        let numbers = chunk.hashes.iter().map(|&hash| vocabulary.get(hash).unwrap_or(UNSEEN));
-        chunk.numbers = numbers.collect();
-        chunk
-    }
-
-    fn number_unseen(&mut self, vocabulary: &mut Vocabulary) {
-        for (number, &hash) in self.numbers.iter_mut().zip(&self.hashes) {
-            if *number == UNSEEN {
-                *number = vocabulary.number(hash);
-            }
-        }
-    }
-
-    fn encode(self) -> (Vec<u16>, Vec<u64>, Vec<Record>) {
-        let mut units = Vec::with_capacity(self.numbers.len() * 5 / 4);
-        let mut ends = Vec::with_capacity(self.records.len());
-        let mut numbers = self.numbers.iter();
-        for record in &self.records {
-            for &number in numbers.by_ref().take(record.num_tokens) {
-                encode(number, &mut units);
-            }
-            ends.push(units.len() as u64);
-        }
-        (units, ends, self.records)
-    }
-}
-
-fn hash_sequence(hashes: &[u64]) -> u64 {
-    let mut hash = hashes.len() as u64;
-    for &token in hashes {
-        hash = (hash ^ token).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(29);
-    }
-    hash ^ (hash >> 32)
 }

@@ -1,8 +1,8 @@
 //! From text to token hashes.
 
-use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfkc_quick};
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::compose::{compose, is_inert_text};
 use super::{Normalization, ShingleOptions, ShingleUnit};
 
 const SPACE: &[u8] = b" ";
@@ -23,22 +23,25 @@ static ENDS_WORD: [bool; 256] = {
 pub struct Tokenizer {
     options: ShingleOptions,
     lowered: Vec<u8>,
+    composed: String,
 }
 
 impl Tokenizer {
     /// A tokenizer for these options.
     pub fn new(options: ShingleOptions) -> Self {
-        Self { options, lowered: Vec::new() }
+        Self { options, lowered: Vec::new(), composed: String::new() }
     }
 
     /// Appends the hashes of a record's tokens to `out`. Linear in the text.
     pub fn tokenize(&mut self, texts: [&str; 2], out: &mut Vec<u64>) {
         let start = out.len();
         for text in texts {
-            if self.options.normalization == Normalization::Nfkc
-                && is_nfkc_quick(text.chars()) != IsNormalized::Yes
-            {
-                self.text(&text.nfkc().collect::<String>(), start, out);
+            if self.options.normalization == Normalization::Nfkc && !is_inert_text(text) {
+                let mut composed = std::mem::take(&mut self.composed);
+                composed.clear();
+                compose(text, &mut composed);
+                self.text(&composed, start, out);
+                self.composed = composed;
             } else {
                 self.text(text, start, out);
             }

@@ -1,0 +1,81 @@
+//! What a record has in one column.
+
+use std::borrow::Cow;
+
+use crate::pool::json::{Kind, Value, unescape, unescape_into};
+use crate::pool::turns::Turn;
+
+/// What a record has in one column that plays a part.
+#[derive(Clone, Debug, Default)]
+pub enum Field<'a> {
+    /// The record has no such column.
+    #[default]
+    Absent,
+    /// Null.
+    Null,
+    /// Text as it is.
+    Text(&'a str),
+    /// A JSON value.
+    Json(Value<'a>),
+    /// A number or boolean as text.
+    Number(&'a str),
+    /// A conversation that was typed already.
+    Turns(Vec<Turn<'a>>),
+    /// Something else, by its name in messages.
+    Other(String),
+}
+
+impl Field<'_> {
+    /// Its name in messages.
+    pub(super) fn kind(&self) -> &str {
+        match self {
+            Self::Absent => "no such field",
+            Self::Null => "null",
+            Self::Text(_) => "a string",
+            Self::Json(value) => value.kind.name(),
+            Self::Number(_) => "a number or boolean",
+            Self::Turns(_) => "a list of turns",
+            Self::Other(name) => name,
+        }
+    }
+
+    pub(super) fn is_text(&self) -> bool {
+        matches!(self, Self::Text(_) | Self::Json(Value { kind: Kind::String, .. }))
+    }
+
+    pub(super) fn is_missing(&self) -> bool {
+        matches!(self, Self::Absent | Self::Null | Self::Json(Value { kind: Kind::Null, .. }))
+    }
+
+    /// Gives its text in pieces; nothing where it is missing.
+    pub(super) fn write(&self, out: &mut impl FnMut(&str)) {
+        match self {
+            Self::Text(text) => out(text),
+            Self::Json(value) if value.kind == Kind::String => unescape_into(value, out),
+            Self::Json(value) if value.kind != Kind::Null => out(value.text),
+            _ => {}
+        }
+    }
+
+    /// Its text where it stands in one piece.
+    pub(super) fn whole(&self) -> Option<&str> {
+        match self {
+            Self::Text(text) => Some(text),
+            Self::Json(value) if value.kind == Kind::Null => Some(""),
+            Self::Json(value) if value.kind != Kind::String || !value.escaped => Some(value.text),
+            Self::Json(_) => None,
+            _ => Some(""),
+        }
+    }
+
+    /// It as a label, such as an id; none where it is missing or has no text.
+    pub(super) fn label(&self) -> Option<Cow<'_, str>> {
+        match self {
+            _ if self.is_missing() => None,
+            Self::Text(text) | Self::Number(text) => Some(Cow::Borrowed(text)),
+            Self::Json(value) if value.escaped => Some(Cow::Owned(unescape(value))),
+            Self::Json(value) => Some(Cow::Borrowed(value.text)),
+            _ => None,
+        }
+    }
+}

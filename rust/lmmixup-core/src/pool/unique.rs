@@ -1,0 +1,172 @@
+//! Keeps ids unique over a pool.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use xxhash_rust::xxh3::xxh3_128;
+
+const SHARDS: usize = 64;
+/// Keys whose places in memory are fetched together.
+pub(super) const AHEAD: usize = 16;
+
+/// Sees every id of a pool in order and keeps them unique.
+///
+/// 24 to 36 bytes a record with an own id, 12 without. Shards keep the peak low when tables grow.
+#[derive(Debug)]
+pub struct IdKeeper {
+    given: Vec<KeySet>,
+    made: Vec<HashMap<u64, u32, AsItIs>>,
+    any_given: bool,
+}
+
+/// The keys are hashes already: to hash them again would cost more than the look-up.
+type AsItIs = BuildHasherDefault<KeyItself>;
+
+#[derive(Debug, Default)]
+struct KeyItself(u64);
+
+impl Hasher for KeyItself {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
+        }
+    }
+
+    fn write_u64(&mut self, key: u64) {
+        self.0 = key;
+    }
+}
+
+/// A set of 128-bit hashes. Open addressing in a table of any size: an insertion is one look
+/// into memory, and growth by half wastes little.
+#[derive(Debug, Default)]
+struct KeySet {
+    /// 0 is free.
+    slots: Vec<u128>,
+    len: usize,
+}
+
+impl KeySet {
+    /// Adds a key; false where it was there.
+    fn insert(&mut self, key: u128) -> bool {
+        if self.len * 3 >= self.slots.len() * 2 {
+            self.grow();
+        }
+        let key = key.max(1);
+        let at = self.find(key);
+        let is_new = self.slots[at] == 0;
+        self.slots[at] = key;
+        self.len += usize::from(is_new);
+        is_new
+    }
+
+    /// The slot of a key, or the free one where it belongs.
+    fn find(&self, key: u128) -> usize {
+        let size = self.slots.len();
+        let mut at = self.home(key);
+        while self.slots[at] != 0 && self.slots[at] != key {
+            at = if at + 1 == size { 0 } else { at + 1 };
+        }
+        at
+    }
+
+    /// Where a key's search begins: its low half as a fraction of 2^64, times the size.
+    fn home(&self, key: u128) -> usize {
+        ((u128::from(key as u64) * self.slots.len() as u128) >> 64) as usize
+    }
+
+    fn grow(&mut self) {
+        let size = (self.slots.len() * 3 / 2).max(64);
+        for key in std::mem::replace(&mut self.slots, vec![0; size]) {
+            if key != 0 {
+                let at = self.find(key);
+                self.slots[at] = key;
+            }
+        }
+    }
+}
+
+/// The shard comes from the half of the hash that the table does not look at.
+fn shard(key: u128) -> usize {
+    (key >> 122) as usize
+}
+
+impl Default for IdKeeper {
+    fn default() -> Self {
+        Self {
+            given: (0..SHARDS).map(|_| KeySet::default()).collect(),
+            made: (0..SHARDS).map(|_| HashMap::default()).collect(),
+            any_given: false,
+        }
+    }
+}
+
+impl IdKeeper {
+    /// Notes a record's own id by its 128-bit XXH3; false where the pool has it already.
+    pub fn give(&mut self, key: u128) -> bool {
+        self.any_given = true;
+        self.given[shard(key)].insert(key)
+    }
+
+    /// Loads the places of the keys into the cache, all at once and not one after the other.
+    pub(super) fn look_ahead(&self, keys: &[u128]) {
+        let slot = |&key: &u128| {
+            let set = &self.given[shard(key)];
+            set.slots.get(set.home(key)).copied().unwrap_or_default()
+        };
+        std::hint::black_box(keys.iter().map(slot).fold(0, |all, slot| all ^ slot));
+    }
+
+    /// The id of a record by its content: 16 hexadecimal digits, then `-2`, `-3`, … for those
+    /// that say the same. Free of the record's place except among equal records.
+    pub fn make(&mut self, hash: u64) -> String {
+        loop {
+            let times = self.made[(hash & 63) as usize].entry(hash.rotate_right(6)).or_insert(0);
+            *times += 1;
+            let id =
+                if *times == 1 { format!("{hash:016x}") } else { format!("{hash:016x}-{times}") };
+            if !self.any_given || self.give(xxh3_128(id.as_bytes())) {
+                return id;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repeats_are_numbered() {
+        let mut keeper = IdKeeper::default();
+        let ids: Vec<String> = [7, 8, 7, 7].map(|hash| keeper.make(hash)).into();
+        let seven = "0000000000000007";
+        let expected = [seven, "0000000000000008", &format!("{seven}-2"), &format!("{seven}-3")]
+            .map(str::to_owned);
+        assert_eq!(ids, expected);
+    }
+
+    #[test]
+    fn made_ids_step_aside_for_given_ones() {
+        let mut keeper = IdKeeper::default();
+        let key = xxh3_128(b"0000000000000007");
+        assert!(keeper.give(key));
+        assert!(!keeper.give(key));
+        assert_eq!(keeper.make(7), "0000000000000007-2");
+    }
+
+    #[test]
+    fn key_sets_know_what_they_have() {
+        let mut set = KeySet::default();
+        let key = |at: u128| at.wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835);
+        for at in 0..5000 {
+            assert!(set.insert(key(at)));
+            assert!(!set.insert(key(at / 2)));
+        }
+        assert_eq!(set.len, 5000);
+    }
+}
