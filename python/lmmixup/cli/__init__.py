@@ -14,6 +14,9 @@ COMMANDS = {
     "pool": "Import, look at and export instruction pools.",
     "dedup": "Remove exact and near-duplicate records.",
     "embed": "Turn records into vectors.",
+    "library": "Make and judge libraries of rated records.",
+    "rate": "Rate records.",
+    "rewards": "Look at rewards before training.",
     "cluster": "Group records into clusters of bounded size.",
     "explain": "Say what became of one record.",
 }

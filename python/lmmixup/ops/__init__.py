@@ -24,6 +24,16 @@ from lmmixup.ops.families import (
     near_families,
 )
 from lmmixup.ops.knn import EXACT_UP_TO, Neighbours, knn
+from lmmixup.ops.knn_bayes import (
+    KnnBayes,
+    histogram_rank,
+    histograms,
+    knn_bayes,
+    label_counts,
+    posterior,
+    posterior_table,
+    transition,
+)
 
 OnProgress = Callable[[str, int, int], None]
 """What a long operation calls some ten times a second with phase, done and total."""
@@ -32,6 +42,7 @@ __all__ = [
     "EXACT_UP_TO",
     "Families",
     "KeepRule",
+    "KnnBayes",
     "Matches",
     "Neighbours",
     "OnProgress",
@@ -43,9 +54,16 @@ __all__ = [
     "embed_lexical",
     "embed_static",
     "exact_families",
+    "histogram_rank",
+    "histograms",
     "knn",
+    "knn_bayes",
+    "label_counts",
     "matches",
     "minhash_families",
     "most_partitionable",
     "near_families",
+    "posterior",
+    "posterior_table",
+    "transition",
 ]
