@@ -16,9 +16,22 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lmmixup import cluster as cluster
-    from lmmixup import dedup, embed, errors, explain, ops, pool
+    from lmmixup import contract, dedup, embed, errors, explain, library, ops, pool, rate, rewards
 
-__all__ = ["__version__", "cluster", "dedup", "embed", "errors", "explain", "ops", "pool"]
+__all__ = [
+    "__version__",
+    "cluster",
+    "contract",
+    "dedup",
+    "embed",
+    "errors",
+    "explain",
+    "library",
+    "ops",
+    "pool",
+    "rate",
+    "rewards",
+]
 
 __version__: str
 

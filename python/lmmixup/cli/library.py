@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,7 +68,7 @@ def _show(result: Report, folder: Path) -> None:
     table = Table(*headings, box=None, padding=(0, 2))
     for row in result.classes:
         shares = (row.precision, row.recall, row.mean_expected)
-        shown = ["–" if share != share else f"{share:.3f}" for share in shares]  # noqa: PLR0124
+        shown = ["-" if math.isnan(share) else f"{share:.3f}" for share in shares]
         table.add_row(str(row.rating), f"{row.num_records:,}", f"{row.num_rated:,}", *shown)
     console = Console(highlight=False, soft_wrap=True)
     console.print(summary, "", table, "")

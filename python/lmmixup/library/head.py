@@ -13,7 +13,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-PENALTIES = (1.0, 3.0, 10.0, 30.0, 100.0, 300.0)
+PENALTIES = (3.0, 10.0, 30.0, 100.0)
 """Ridge penalties that the folds choose from."""
 
 NUM_FOLDS = 5
@@ -69,7 +69,8 @@ class Head:
 
     def _scale(self, num_bytes_N2: NDArray[np.int64]) -> NDArray[np.float64]:
         logs_N2 = np.clip(np.log1p(num_bytes_N2), self.low, self.high)
-        return (logs_N2 - np.array(self.mean)) / np.array(self.std)
+        scaled_N2: NDArray[np.float64] = (logs_N2 - np.array(self.mean)) / np.array(self.std)
+        return scaled_N2
 
 
 def features(
@@ -131,7 +132,7 @@ def fit_head(
         Ours; Hoerl and Kennard, 1970.
     """
     scale = _scale_of(num_bytes_N2)
-    blank = Head(np.zeros(0), *scale, 0.0)
+    blank = Head(np.zeros(0), **scale, penalty=0.0)
     scaled_N2 = blank._scale(num_bytes_N2)
     gram, moment = _products(vectors_ND, scaled_N2, ratings_N, folds_N)
     num_features = gram.shape[1]
@@ -148,16 +149,17 @@ def fit_head(
             predicted[:, start + inside] = weights[:, fold] @ rows[inside].T
     best = int(((predicted - ratings_N) ** 2).mean(axis=1).argmin())
     [final] = _solve(gram.sum(axis=0), moment.sum(axis=0), PENALTIES[best : best + 1])
-    head = Head(final.round(DECIMALS), *scale, PENALTIES[best])
+    head = Head(final.round(DECIMALS), **scale, penalty=PENALTIES[best])
     return head, predicted[best].round(DECIMALS)
 
 
-def _scale_of(num_bytes_N2: NDArray[np.int64]) -> tuple[tuple[float, float], ...]:
+def _scale_of(num_bytes_N2: NDArray[np.int64]) -> dict[str, tuple[float, float]]:
     logs_N2 = np.log1p(num_bytes_N2)
     std = logs_N2.std(axis=0)
     std[std == 0] = 1
-    columns = (logs_N2.min(axis=0), logs_N2.max(axis=0), logs_N2.mean(axis=0), std)
-    return tuple((float(a), float(b)) for a, b in columns)
+    parts = {"low": logs_N2.min(axis=0), "high": logs_N2.max(axis=0)}
+    parts |= {"mean": logs_N2.mean(axis=0), "std": std}
+    return {name: (float(a), float(b)) for name, (a, b) in parts.items()}
 
 
 def _products(

@@ -75,19 +75,22 @@ class Scores:
     @property
     def map_class_Q(self) -> NDArray[np.int8]:  # noqa: N802
         """Most probable rating, the lower of two that are equal."""
-        return self.posterior_QC.argmax(axis=1).astype(np.int8)
+        class_Q: NDArray[np.int8] = self.posterior_QC.argmax(axis=1).astype(np.int8)
+        return class_Q
 
     @property
     def p_ge_4_Q(self) -> NDArray[np.float64]:  # noqa: N802
         """Probability of a rating of 4 or 5."""
-        return self.posterior_QC[:, HIGH:].sum(axis=1)
+        above_Q: NDArray[np.float64] = self.posterior_QC[:, HIGH:].sum(axis=1)
+        return above_Q
 
     @property
     def entropy_Q(self) -> NDArray[np.float64]:  # noqa: N802
         """Entropy of the posterior in nats, 0 to log 6."""
         p_QC = self.posterior_QC
         logs_QC = np.log(p_QC, out=np.zeros_like(p_QC), where=p_QC > 0)
-        return -(p_QC * logs_QC).sum(axis=1)
+        entropy_Q: NDArray[np.float64] = -(p_QC * logs_QC).sum(axis=1)
+        return entropy_Q
 
 
 class Scorer(Protocol):
@@ -186,9 +189,7 @@ class PaperScorer:
     transition_CC: NDArray[np.float64]  # noqa: N815
 
     @classmethod
-    def fit(
-        cls, examples: Examples, found: ops.Neighbours, config: LibraryConfig
-    ) -> PaperScorer:
+    def fit(cls, examples: Examples, found: ops.Neighbours, config: LibraryConfig) -> PaperScorer:
         """Counts prior and transition matrix."""
         ratings_N = examples.ratings_N
         prior_C = np.bincount(ratings_N, minlength=NUM_CLASSES) / len(ratings_N)
@@ -288,9 +289,7 @@ class ResidualScorer:
         """Fits head, weights and calibration on folds of the library."""
         ratings_N = examples.ratings_N
         folds_N = draw_folds(len(ratings_N), config.seed)
-        head, predicted_N = fit_head(
-            examples.vectors_ND, examples.num_bytes_N2, ratings_N, folds_N
-        )
+        head, predicted_N = fit_head(examples.vectors_ND, examples.num_bytes_N2, ratings_N, folds_N)
         residuals_N = ratings_N - predicted_N
         best: tuple[float, float, float] = (np.inf, 1.0, 1.0)
         for temperature in TEMPERATURES:
@@ -317,7 +316,10 @@ class ResidualScorer:
         arrays: Mapping[str, NDArray[np.float64]],
     ) -> ResidualScorer:
         """From what `to_dict` and `arrays` gave."""
-        parts = {name: tuple(v) if isinstance(v, list) else v for name, v in stored["head"].items()}
+        parts: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in stored["head"].items()
+        }
         return cls(
             examples,
             k,
@@ -373,9 +375,7 @@ class ResidualScorer:
             rating_N[here] = other.classes(score_N[here])
         return Scores(posterior_NC, rating_N, found, head_N)
 
-    def _corrected(
-        self, head_Q: NDArray[np.float64], found: ops.Neighbours
-    ) -> NDArray[np.float64]:
+    def _corrected(self, head_Q: NDArray[np.float64], found: ops.Neighbours) -> NDArray[np.float64]:
         return _corrected(head_Q, self.residuals_N, found, self.temperature, self.shrinkage)
 
     def to_dict(self) -> dict[str, Any]:
@@ -393,7 +393,7 @@ class ResidualScorer:
         return {"head.npy": self.head.weights_F, "residuals.npy": self.residuals_N}
 
 
-SCORERS: dict[str, type[PaperScorer] | type[ResidualScorer]] = {
+SCORERS: dict[str, type[PaperScorer | ResidualScorer]] = {
     "paper": PaperScorer,
     "residual": ResidualScorer,
 }
@@ -413,4 +413,5 @@ def _corrected(
 ) -> NDArray[np.float64]:
     weights_QK = _weights(found, temperature)
     shift_Q = (weights_QK * residuals_N[found.idx_QK]).sum(axis=1)
-    return head_Q + shift_Q / (weights_QK.sum(axis=1) + shrinkage)
+    score_Q: NDArray[np.float64] = head_Q + shift_Q / (weights_QK.sum(axis=1) + shrinkage)
+    return score_Q

@@ -66,7 +66,9 @@ def run(
     with stage_run as open_run:
         if config.rating not in pool.schema.names:
             names = ", ".join(pool.schema.names)
-            raise DataError(f"the pool has no column {config.rating!r} with ratings; it has {names}")
+            raise DataError(
+                f"the pool has no column {config.rating!r} with ratings; it has {names}"
+            )
         records = pa.Table.from_batches(pool.batches(), pool.schema)
         open_run.counts.input = records.num_rows + len(list(pool.rejects))
         records = _rated(open_run, records, config)

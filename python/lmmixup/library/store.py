@@ -20,8 +20,11 @@ from lmmixup.errors import DataError, FileError
 from lmmixup.library.config import LibraryConfig
 from lmmixup.library.scorer import SCORERS, Examples, Scorer, Scores
 from lmmixup.progress import SILENT, Reporter
+from lmmixup.stage import file_sha256
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
 
     from lmmixup.embed import Embedder
@@ -33,7 +36,7 @@ DEFAULT = "default"
 """Name of the library that rates records whose task type has none of its own."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Library:
     """Rated records, their vectors and the scorer that was fitted on them.
 
@@ -68,6 +71,10 @@ class Library:
     def ratings_N(self) -> NDArray[np.int64]:  # noqa: N802
         """(N,) ratings of the records, 0..5."""
         return self.scorer.examples.ratings_N
+
+    def digest(self) -> str:
+        """SHA-256 of its manifest, which holds the digests of all its files."""
+        return file_sha256(self.path / "manifest.json")
 
     def check_identity(self, identity: dict[str, Any]) -> None:
         """Refuses vectors of another origin.
@@ -127,7 +134,7 @@ class Libraries:
         """The library for a task type, or `None`."""
         return self.by_task_type.get(task_type or DEFAULT) or self.by_task_type.get(DEFAULT)
 
-    def __iter__(self) -> Any:
+    def __iter__(self) -> Iterator[tuple[str, Library]]:
         return iter(self.by_task_type.items())
 
 

@@ -75,7 +75,8 @@ def transition(
     pairs = labels_N[row].astype(np.int64) * num_classes + labels_N[idx_NK[row, at]]
     counts = np.bincount(pairs, minlength=num_classes**2).astype(np.float64) + smoothing
     counts_CC = counts.reshape(num_classes, num_classes)
-    return counts_CC / counts_CC.sum(axis=1, keepdims=True)
+    shares_CC: npt.NDArray[np.float64] = counts_CC / counts_CC.sum(axis=1, keepdims=True)
+    return shares_CC
 
 
 def posterior(
@@ -108,7 +109,8 @@ def posterior(
         log_QC += counts_QC[:, label, None] * log_T[:, label]
     log_QC -= log_QC.max(axis=1, keepdims=True)
     post_QC: npt.NDArray[np.float64] = np.exp(log_QC)
-    return post_QC / post_QC.sum(axis=1, keepdims=True)
+    post_QC /= post_QC.sum(axis=1, keepdims=True)
+    return post_QC
 
 
 @cache

@@ -63,7 +63,9 @@ def posterior(
     scores = []
     for cls, share in enumerate(prior_C):
         score = math.log(share) if share > 0 else -math.inf
-        scores.append(score + sum(math.log(transition_CC[cls, label]) for label in neighbour_labels))
+        scores.append(
+            score + sum(math.log(transition_CC[cls, label]) for label in neighbour_labels)
+        )
     highest = max(scores)
     weights = [math.exp(score - highest) for score in scores]
     return np.array(weights) / sum(weights)
