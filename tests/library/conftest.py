@@ -14,7 +14,22 @@ TOPICS = {
     4: "theorem proof lemma induction",
     5: "quantum entanglement measurement operator",
 }
-WORDS = "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi".split()
+WORDS = [
+    "alpha",
+    "beta",
+    "gamma",
+    "delta",
+    "epsilon",
+    "zeta",
+    "eta",
+    "theta",
+    "iota",
+    "kappa",
+    "lambda",
+    "mu",
+    "nu",
+    "xi",
+]
 
 
 def _rated_records(num_records: int, seed: int = 0) -> pa.Table:

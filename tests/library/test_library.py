@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from lmmixup.stage import StageResult
 
 
-
-
 def build(table: pa.Table, output: Path, **options: Any) -> StageResult:
     num_threads = options.pop("num_threads", 0)
     config = LibraryConfig(**{"dim": 128, **options})
@@ -66,9 +64,7 @@ def test_an_opened_library_rates_new_records(
 
 
 @pytest.mark.parametrize("scorer", ["residual", "paper"])
-def test_same_bytes_at_any_number_of_threads(
-    scorer: str, rated: pa.Table, tmp_path: Path
-) -> None:
+def test_same_bytes_at_any_number_of_threads(scorer: str, rated: pa.Table, tmp_path: Path) -> None:
     made = [
         build(rated, tmp_path / str(n), scorer=scorer, num_threads=n).manifest for n in (1, 2, 7)
     ]
@@ -149,14 +145,13 @@ def test_another_norm_metric_or_format_is_refused(
         open_library(tmp_path / "lib")
 
 
-def test_vectors_with_nan_or_another_dimension_are_refused(
-    rated: pa.Table, tmp_path: Path
-) -> None:
+def test_vectors_with_nan_or_another_dimension_are_refused(rated: pa.Table, tmp_path: Path) -> None:
     build(rated, tmp_path / "lib")
     path = tmp_path / "lib" / "vectors.npy"
     vectors = np.load(path)
-    vectors[7, 3] = np.nan
-    np.save(path, vectors)
+    broken = vectors.copy()
+    broken[7, 3] = np.nan
+    np.save(path, broken)
     with pytest.raises(DataError, match="row 7 has NaN"):
         open_library(tmp_path / "lib")
     np.save(path, vectors[:, :64])

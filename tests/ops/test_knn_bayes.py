@@ -79,8 +79,7 @@ def test_same_bits_at_any_number_of_threads() -> None:
     library, labels = made(7, 700)
     table = ops.posterior_table(16, *fitted(labels, library))
     one, two, seven = (
-        ops.knn_bayes(library, labels, None, k=16, table_HC=table, num_threads=n)
-        for n in (1, 2, 7)
+        ops.knn_bayes(library, labels, None, k=16, table_HC=table, num_threads=n) for n in (1, 2, 7)
     )
     for other in (two, seven):
         np.testing.assert_array_equal(one.posterior_QC, other.posterior_QC)
