@@ -14,22 +14,7 @@ TOPICS = {
     4: "theorem proof lemma induction",
     5: "quantum entanglement measurement operator",
 }
-WORDS = [
-    "alpha",
-    "beta",
-    "gamma",
-    "delta",
-    "epsilon",
-    "zeta",
-    "eta",
-    "theta",
-    "iota",
-    "kappa",
-    "lambda",
-    "mu",
-    "nu",
-    "xi",
-]
+WORDS = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa"]
 
 
 def _rated_records(num_records: int, seed: int = 0) -> pa.Table:

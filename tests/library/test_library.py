@@ -56,7 +56,8 @@ def test_an_opened_library_rates_new_records(
     truth = others["rating"].to_numpy()
     assert quadratic_kappa(confusion(truth, scores.rating_Q, 6)) > 0.8
     assert scores.posterior_QC.sum(axis=1) == pytest.approx(np.ones(80))
-    assert scores.p_ge_4_Q[truth >= 4].mean() > 0.7 > 0.2 > scores.p_ge_4_Q[truth < 4].mean()
+    assert scores.p_ge_4_Q[truth >= 4].mean() > 0.7
+    assert scores.p_ge_4_Q[truth < 4].mean() < 0.2
     assert (scores.entropy_Q >= 0).all()
     assert (scores.entropy_Q <= np.log(6) + 1e-9).all()
     again = open_library(tmp_path / "lib").score(vectors, num_bytes)

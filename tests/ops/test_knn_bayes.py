@@ -52,6 +52,31 @@ def test_posterior_is_the_loop(seed: int, k: int) -> None:
     np.testing.assert_allclose(found.posterior_QC, truth, atol=1e-12)
 
 
+@given(st.integers(0, 2**32 - 1), st.integers(1, 40), st.sampled_from([1, 2, 7]))
+@settings(max_examples=25, deadline=None)
+def test_prepared_vectors_give_the_same_bits(seed: int, k: int, num_threads: int) -> None:
+    library, _ = made(seed, 300)
+    library[seed % 300] = 0
+    queries, _ = made(seed + 1, 9)
+    ready = ops.Prepared(library, num_threads=num_threads)
+    found = ready.nearest(queries, k, num_threads=num_threads)
+    truth = ops.knn(library, k, queries, method="exact")
+    np.testing.assert_array_equal(found.idx_QK, truth.idx_QK)
+    np.testing.assert_array_equal(found.sim_QK, truth.sim_QK)
+    assert len(ready) == 300
+
+
+def test_prepared_vectors_refuse_what_knn_refuses() -> None:
+    library, _ = made(3)
+    ready = ops.Prepared(library)
+    with pytest.raises(DataError, match="dimension of the pool, 12"):
+        ready.nearest(library[:, :6].copy(), 3)
+    with pytest.raises(ArgumentError, match="k must be at least 1"):
+        ready.nearest(library, 0)
+    with pytest.raises(DataError, match="C-contiguous float32"):
+        ops.Prepared(library[:, ::2])
+
+
 def test_the_table_has_the_bits_of_the_formula() -> None:
     library, labels = made(5, 400)
     prior, transition = fitted(labels, library)

@@ -6,6 +6,7 @@ Shapes: N library records, Q queries, D dimensions, K neighbours, C classes.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -49,6 +50,11 @@ class Examples:
     vectors_ND: NDArray[np.float32]  # noqa: N815
     num_bytes_N2: NDArray[np.int64]  # noqa: N815
     ratings_N: NDArray[np.int64]  # noqa: N815
+
+    @cached_property
+    def prepared(self) -> ops.Prepared:
+        """The vectors ready to be asked often; an index would stand here."""
+        return ops.Prepared(self.vectors_ND)
 
 
 @dataclass(frozen=True)
@@ -223,17 +229,21 @@ class PaperScorer:
     ) -> Scores:
         """Rates new records."""
         del num_bytes_Q2
-        return self._score(vectors_QD, num_threads, reporter)
+        return self._score(self.examples.prepared, vectors_QD, num_threads, reporter)
 
     def leave_one_out(self, *, num_threads: int = 0, reporter: Reporter = SILENT) -> Scores:
         """Rates each record by the others; prior and matrix have seen it, which is negligible."""
-        return self._score(None, num_threads, reporter)
+        return self._score(self.examples.vectors_ND, None, num_threads, reporter)
 
     def _score(
-        self, vectors_QD: NDArray[np.float32] | None, num_threads: int, reporter: Reporter
+        self,
+        library_ND: NDArray[np.float32] | ops.Prepared,
+        vectors_QD: NDArray[np.float32] | None,
+        num_threads: int,
+        reporter: Reporter,
     ) -> Scores:
         found = ops.knn_bayes(
-            self.examples.vectors_ND,
+            library_ND,
             self.examples.ratings_N,
             vectors_QD,
             k=self.k,
@@ -340,13 +350,8 @@ class ResidualScorer:
         reporter: Reporter = SILENT,
     ) -> Scores:
         """Rates new records."""
-        found = ops.knn(
-            self.examples.vectors_ND,
-            self.k,
-            vectors_QD,
-            method="exact",
-            num_threads=num_threads,
-            on_progress=reporter,
+        found = self.examples.prepared.nearest(
+            vectors_QD, self.k, num_threads=num_threads, on_progress=reporter
         )
         head_Q = self.head.predict(vectors_QD, num_bytes_Q2)
         score_Q = self._corrected(head_Q, found)

@@ -23,7 +23,7 @@ from lmmixup.ops.families import (
     minhash_families,
     near_families,
 )
-from lmmixup.ops.knn import EXACT_UP_TO, Neighbours, knn
+from lmmixup.ops.knn import EXACT_UP_TO, Neighbours, Prepared, knn
 from lmmixup.ops.knn_bayes import (
     KnnBayes,
     histogram_rank,
@@ -46,6 +46,7 @@ __all__ = [
     "Matches",
     "Neighbours",
     "OnProgress",
+    "Prepared",
     "cluster_graph",
     "cluster_mergeit",
     "cluster_paper",

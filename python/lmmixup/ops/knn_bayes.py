@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lmmixup.errors import ArgumentError, DataError
-from lmmixup.ops.knn import Neighbours, knn
+from lmmixup.ops.knn import Neighbours, Prepared, knn
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -197,7 +197,7 @@ def label_counts(
 
 
 def knn_bayes(
-    library_ND: npt.NDArray[np.float32],
+    library_ND: npt.NDArray[np.float32] | Prepared,
     labels_N: npt.NDArray[np.integer],
     queries_QD: npt.NDArray[np.float32] | None,
     *,
@@ -209,7 +209,8 @@ def knn_bayes(
     """Finds the `k` nearest library rows of each query and looks up the posterior.
 
     Args:
-        library_ND: (N, D) float32, C-contiguous, finite; N at least `k`.
+        library_ND: (N, D) float32, C-contiguous, finite; N at least `k`. Prepared ones save
+            the time to code them.
         labels_N: (N,) labels, 0..C - 1.
         queries_QD: (Q, D) likewise; `None` takes the library, each row without itself.
         k: Neighbours.
@@ -243,14 +244,18 @@ def knn_bayes(
             f"expected at least k = {k} labelled neighbours, got {len(library_ND)} rows with "
             f"{len(labels_N)} labels"
         )
-    found = knn(
-        library_ND,
-        k,
-        queries_QD,
-        method="exact",
-        num_threads=num_threads,
-        on_progress=on_progress,
-    )
+    if isinstance(library_ND, Prepared) and queries_QD is not None:
+        found = library_ND.nearest(queries_QD, k, num_threads=num_threads, on_progress=on_progress)
+    else:
+        vectors_ND = library_ND.vectors_ND if isinstance(library_ND, Prepared) else library_ND
+        found = knn(
+            vectors_ND,
+            k,
+            queries_QD,
+            method="exact",
+            num_threads=num_threads,
+            on_progress=on_progress,
+        )
     rank_Q = histogram_rank(label_counts(labels_N, found.idx_QK, num_classes))
     return KnnBayes(table_HC[rank_Q], found)
 

@@ -28,7 +28,7 @@ mod rust_module {
     #[pymodule_export]
     use super::join::near_families;
     #[pymodule_export]
-    use super::knn::{knn_blocks, knn_exact, knn_instruction_set, knn_recall};
+    use super::knn::{KnnPrepared, knn_blocks, knn_exact, knn_instruction_set, knn_recall};
     #[pymodule_export]
     use super::minhash::minhash_families;
     #[pymodule_export]

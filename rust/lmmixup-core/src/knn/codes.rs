@@ -60,8 +60,17 @@ impl Codes {
 
     /// For each row twice the most by which its similarity with any row of `others` can be wrong.
     pub(super) fn slack(&self, others: &Self) -> Vec<f32> {
-        let worst = others.errors.iter().copied().fold(0.0, f32::max);
+        self.slack_to(others.worst_error())
+    }
+
+    /// The same, for others of which only the greatest error is known.
+    pub(super) fn slack_to(&self, worst: f32) -> Vec<f32> {
         self.errors.iter().map(|error| 2.0 * (error + worst * (1.0 + error) + ROUNDING)).collect()
+    }
+
+    /// The greatest error of a row.
+    pub(super) fn worst_error(&self) -> f32 {
+        self.errors.iter().copied().fold(0.0, f32::max)
     }
 
     /// Some rows in this order, as codes of their own.

@@ -18,8 +18,9 @@ use super::topk::Entry;
 use super::vectors::Vectors;
 use crate::{Progress, Result};
 
-/// Below this many blocks of queries the pool is cut into segments, so that threads have work.
-const FEW_TASKS: usize = 32;
+/// Blocks of queries below which the pool is cut into segments, so that each thread has work.
+/// More segments mean more candidates, because each has floors of its own.
+const TASKS_A_THREAD: usize = 1;
 /// Panels between two looks at whether to stop.
 const PANELS_A_BEAT: usize = 256;
 
@@ -30,18 +31,41 @@ pub(super) fn of_queries(
     k: usize,
     progress: &Progress,
 ) -> Result<Neighbours> {
+    let coded = Coded::new(pool);
+    of_queries_among(pool, &coded, queries, k, progress)
+}
+
+/// The codes of a pool as columns, and the greatest error of a row.
+pub(super) struct Coded {
+    panels: Panels,
+    worst_error: f32,
+}
+
+impl Coded {
+    /// Codes of all rows, on the current rayon pool.
+    pub(super) fn new(pool: &Vectors<'_>) -> Self {
+        let codes = Codes::new(pool);
+        Self { panels: Panels::new(&codes), worst_error: codes.worst_error() }
+    }
+}
+
+/// The nearest in `pool`, whose codes are `coded`, of each of `queries`.
+pub(super) fn of_queries_among(
+    pool: &Vectors<'_>,
+    coded: &Coded,
+    queries: &Vectors<'_>,
+    k: usize,
+    progress: &Progress,
+) -> Result<Neighbours> {
     let mut found = Neighbours::none(queries.len(), k);
     let k = k.min(pool.len());
     if k == 0 {
         return Ok(found);
     }
     let codes = Codes::new(queries);
-    let (panels, slack) = {
-        let pool = Codes::new(pool);
-        (Panels::new(&pool), codes.slack(&pool))
-    };
+    let (panels, slack) = (&coded.panels, codes.slack_to(coded.worst_error));
     let exact = |row: usize, column: usize| queries.cosine(row, pool, column);
-    let pairs = Pairs { codes: &codes, panels: &panels, slack: &slack, exact };
+    let pairs = Pairs { codes: &codes, panels, slack: &slack, exact };
     let segments = segments(queries.len(), pool.len());
     progress.start("neighbours", queries.len() as u64);
     found.par_blocks(BLOCK).enumerate().try_for_each(|(at, mut out)| {
@@ -136,7 +160,8 @@ fn lock(block: &Mutex<Block>) -> MutexGuard<'_, Block> {
 /// Ranges of panels that are scanned apart, where the queries alone make too few tasks.
 fn segments(num_queries: usize, num_columns: usize) -> Vec<Range<usize>> {
     let num_panels = num_columns.div_ceil(PANEL);
-    let num = FEW_TASKS.div_ceil(num_queries.div_ceil(BLOCK).max(1)).min(num_panels);
+    let tasks = TASKS_A_THREAD * rayon::current_num_threads();
+    let num = tasks.div_ceil(num_queries.div_ceil(BLOCK).max(1)).min(num_panels);
     (0..num).map(|at| num_panels * at / num..num_panels * (at + 1) / num).collect()
 }
 
