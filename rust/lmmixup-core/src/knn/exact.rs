@@ -14,7 +14,7 @@ use super::Neighbours;
 use super::codes::{Codes, Panels};
 use super::kernels::PANEL;
 use super::pairs::{BLOCK, Block, Pairs, rounds};
-use super::topk::Entry;
+use super::topk::{Entry, retain};
 use super::vectors::Vectors;
 use crate::{Progress, Result};
 
@@ -70,7 +70,7 @@ pub(super) fn of_queries_among(
     progress.start("neighbours", queries.len() as u64);
     found.par_blocks(BLOCK).enumerate().try_for_each(|(at, mut out)| {
         let scan = |segment: &Range<usize>| {
-            let mut block = Block::new(at * BLOCK, out.len(), k, &codes);
+            let mut block = Block::roomy(at * BLOCK, out.len(), k, &codes);
             for panel in segment.clone() {
                 pairs.one_side(&mut block, panel, false);
                 if panel % PANELS_A_BEAT == 0 {
@@ -85,8 +85,12 @@ pub(super) fn of_queries_among(
             let best = if codes.steps[query] == 0.0 {
                 unlike_all(0..pool.len(), k)
             } else {
-                let candidates = parts.iter().flat_map(|part| part.nearest.row(row));
-                decide(candidates.copied(), k, |column| (pairs.exact)(query, column))
+                let rows = parts.iter().flat_map(|part| part.nearest.row(row));
+                let mut candidates: Vec<Entry> = rows.copied().collect();
+                // Some came while the floor was low; only what may be among the best is decided.
+                let kept = retain(&mut candidates, k, slack[query]);
+                candidates.truncate(kept);
+                decide(candidates.into_iter(), k, |column| (pairs.exact)(query, column))
             };
             out.write(row, &best);
         }
