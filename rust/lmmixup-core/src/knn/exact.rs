@@ -18,9 +18,6 @@ use super::topk::{Entry, retain};
 use super::vectors::Vectors;
 use crate::{Progress, Result};
 
-/// Blocks of queries below which the pool is cut into segments, so that each thread has work.
-/// More segments mean more candidates, because each has floors of its own.
-const TASKS_A_THREAD: usize = 1;
 /// Panels between two looks at whether to stop.
 const PANELS_A_BEAT: usize = 256;
 
@@ -66,11 +63,12 @@ pub(super) fn of_queries_among(
     let (panels, slack) = (&coded.panels, codes.slack_to(coded.worst_error));
     let exact = |row: usize, column: usize| queries.cosine(row, pool, column);
     let pairs = Pairs { codes: &codes, panels, slack: &slack, exact };
-    let segments = segments(queries.len(), pool.len());
+    let block_len = block_len(queries.len());
+    let segments = segments(queries.len().div_ceil(block_len), pool.len());
     progress.start("neighbours", queries.len() as u64);
-    found.par_blocks(BLOCK).enumerate().try_for_each(|(at, mut out)| {
+    found.par_blocks(block_len).enumerate().try_for_each(|(at, mut out)| {
         let scan = |segment: &Range<usize>| {
-            let mut block = Block::roomy(at * BLOCK, out.len(), k, &codes);
+            let mut block = Block::roomy(at * block_len, out.len(), k, &codes);
             for panel in segment.clone() {
                 pairs.one_side(&mut block, panel, false);
                 if panel % PANELS_A_BEAT == 0 {
@@ -81,7 +79,7 @@ pub(super) fn of_queries_among(
         };
         let parts = segments.par_iter().map(scan).collect::<Result<Vec<Block>>>()?;
         for row in 0..out.len() {
-            let query = at * BLOCK + row;
+            let query = at * block_len + row;
             let best = if codes.steps[query] == 0.0 {
                 unlike_all(0..pool.len(), k)
             } else {
@@ -161,11 +159,16 @@ fn lock(block: &Mutex<Block>) -> MutexGuard<'_, Block> {
     block.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Ranges of panels that are scanned apart, where the queries alone make too few tasks.
-fn segments(num_queries: usize, num_columns: usize) -> Vec<Range<usize>> {
+/// Queries of a block: fewer than usual where that gives each thread one.
+fn block_len(num_queries: usize) -> usize {
+    num_queries.div_ceil(rayon::current_num_threads()).next_multiple_of(PANEL).clamp(PANEL, BLOCK)
+}
+
+/// Ranges of panels that are scanned apart, where the blocks alone make too few tasks. Each has
+/// floors of its own and so more candidates, which is why there are no more than threads.
+fn segments(num_blocks: usize, num_columns: usize) -> Vec<Range<usize>> {
     let num_panels = num_columns.div_ceil(PANEL);
-    let tasks = TASKS_A_THREAD * rayon::current_num_threads();
-    let num = tasks.div_ceil(num_queries.div_ceil(BLOCK).max(1)).min(num_panels);
+    let num = rayon::current_num_threads().div_ceil(num_blocks.max(1)).min(num_panels);
     (0..num).map(|at| num_panels * at / num..num_panels * (at + 1) / num).collect()
 }
 
