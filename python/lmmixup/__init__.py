@@ -16,20 +16,38 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lmmixup import cluster as cluster
-    from lmmixup import curate, dedup, embed, errors, explain, llm, ops, pool, rate, select, split
+    from lmmixup import (
+        contract,
+        curate,
+        dedup,
+        embed,
+        errors,
+        explain,
+        library,
+        llm,
+        ops,
+        pool,
+        rewards,
+        select,
+        split,
+    )
+    from lmmixup import rate as rate
 
 __all__ = [
     "__version__",
     "cluster",
+    "contract",
     "curate",
     "dedup",
     "embed",
     "errors",
     "explain",
+    "library",
     "llm",
     "ops",
     "pool",
     "rate",
+    "rewards",
     "select",
     "split",
 ]

@@ -169,6 +169,20 @@ def knn_exact(
     num_threads: int = 0,
     on_progress: Callable[[str, int, int], None] | None = None,
 ) -> tuple[NDArray[np.int32], NDArray[np.float32]]: ...
+
+@final
+class KnnPrepared:
+    def __new__(cls, vectors: NDArray[np.float32], num_threads: int = 0) -> KnnPrepared: ...
+    def nearest(
+        self,
+        vectors: NDArray[np.float32],
+        queries: NDArray[np.float32],
+        k: int,
+        *,
+        num_threads: int = 0,
+        on_progress: Callable[[str, int, int], None] | None = None,
+    ) -> tuple[NDArray[np.int32], NDArray[np.float32]]: ...
+
 def knn_blocks(
     vectors: NDArray[np.float32],
     k: int,

@@ -27,3 +27,7 @@ class OutputExistsError(FileError):
 
 class CountsError(LmmixupError):
     """A stage's outcomes do not sum to its input: a bug, reported rather than hidden."""
+
+
+class RewardError(LmmixupError, RuntimeError):
+    """More outputs could not be scored than the training allows."""

@@ -20,7 +20,7 @@ def nothing_rated(result: StageResult) -> str | None:
     )
     return (
         f"none of {result.figures['unrated']:,} records was rated: {reasons}; "
-        f"see {result.path / 'answers.parquet'}"
+        f"see {result.path / 'data.parquet'}"
     )
 
 
@@ -28,13 +28,15 @@ command = stage_command(
     "rate",
     run,
     RateConfig,
-    help="Rate the records of POOL from 0 to 5 by judge LLMs on OpenAI-compatible servers. "
-    "A record without a usable answer stays, unrated, with the reason.",
+    help="Rate the records of POOL from 0 to 5 by judge LLMs on OpenAI-compatible servers, or by "
+    "their nearest neighbours in a library of rated records. A record "
+    "without a usable answer stays, unrated, with the reason.",
     examples=[
         "lmmixup rate pool.jsonl -o rated --base-url http://localhost:8000/v1 --model judge",
         "lmmixup rate pool.jsonl -o rated --model m --price-in 0.15 --price-out 0.6 --dry-run",
         "lmmixup rate pool.jsonl -o rated --model gpt-4o-mini --batch",
         "lmmixup rate pool.jsonl -o rated --base-url http://localhost:8000/v1 --model a --model b",
+        "lmmixup rate pool.jsonl -o rated --knn-bayes lib",
     ],
     files={
         "data.parquet": "all records, rated or with the reason why not",

@@ -24,7 +24,17 @@ from lmmixup.ops.families import (
     near_families,
 )
 from lmmixup.ops.index import Index, IndexInfo
-from lmmixup.ops.knn import EXACT_UP_TO, Neighbours, knn
+from lmmixup.ops.knn import EXACT_UP_TO, Neighbours, Prepared, knn
+from lmmixup.ops.knn_bayes import (
+    KnnBayes,
+    histogram_rank,
+    histograms,
+    knn_bayes,
+    label_counts,
+    posterior,
+    posterior_table,
+    transition,
+)
 from lmmixup.ops.semantic import semantic_families
 
 OnProgress = Callable[[str, int, int], None]
@@ -36,9 +46,11 @@ __all__ = [
     "Index",
     "IndexInfo",
     "KeepRule",
+    "KnnBayes",
     "Matches",
     "Neighbours",
     "OnProgress",
+    "Prepared",
     "cluster_graph",
     "cluster_mergeit",
     "cluster_paper",
@@ -47,10 +59,17 @@ __all__ = [
     "embed_lexical",
     "embed_static",
     "exact_families",
+    "histogram_rank",
+    "histograms",
     "knn",
+    "knn_bayes",
+    "label_counts",
     "matches",
     "minhash_families",
     "most_partitionable",
     "near_families",
+    "posterior",
+    "posterior_table",
     "semantic_families",
+    "transition",
 ]

@@ -36,6 +36,68 @@ class Neighbours:
     num_sampled: int
 
 
+class Prepared:
+    """Vectors that are checked, measured and coded once, to be asked often.
+
+    Args:
+        vectors_ND: (N, D) float32, C-contiguous, finite; kept, not copied, and not to be changed.
+        num_threads: 0 takes all cores.
+
+    Raises:
+        DataError: Another type, shape or memory layout, or NaN or an infinity (names the row).
+
+    Notes:
+        Memory: N D bytes beside the vectors.
+
+    Source:
+        Ours.
+
+    Example:
+        >>> import numpy as np
+        >>> from lmmixup import ops
+        >>> ready = ops.Prepared(np.eye(3, dtype=np.float32))
+        >>> ready.nearest(np.array([[0, 2, 1]], np.float32), k=2).idx_QK.tolist()
+        [[1, 2]]
+    """
+
+    def __init__(self, vectors_ND: npt.NDArray[np.float32], *, num_threads: int = 0) -> None:
+        check_vectors("vectors", vectors_ND)
+        self.vectors_ND = vectors_ND
+        self._codes = _rust.KnnPrepared(vectors_ND, num_threads)
+
+    def __len__(self) -> int:
+        """Number of vectors."""
+        return len(self.vectors_ND)
+
+    def nearest(
+        self,
+        queries_QD: npt.NDArray[np.float32],
+        k: int,
+        *,
+        num_threads: int = 0,
+        on_progress: OnProgress | None = None,
+    ) -> Neighbours:
+        """Finds the `k` nearest vectors of each query, with the bits of `knn(method="exact")`.
+
+        Args:
+            queries_QD: (Q, D) float32, C-contiguous, finite.
+            k: Neighbours, at least 1.
+            num_threads: 0 takes all cores.
+            on_progress: Called with phase, done and total.
+
+        Raises:
+            DataError: As `knn` says.
+            ArgumentError: `k` is below 1.
+        """
+        _check_queries(queries_QD, self.vectors_ND)
+        if k < 1:
+            raise ArgumentError(f"k must be at least 1, got {k}")
+        idx_QK, sim_QK = self._codes.nearest(
+            self.vectors_ND, queries_QD, k, num_threads=num_threads, on_progress=on_progress
+        )
+        return Neighbours(idx_QK, sim_QK, "exact", 1.0, 0)
+
+
 EXACT_UP_TO = 150_000
 """Rows up to which `knn(method="auto")` compares a pool with itself exactly."""
 
@@ -106,12 +168,7 @@ def knn(
     """
     check_vectors("vectors", vectors_ND)
     if queries_QD is not None:
-        check_vectors("queries", queries_QD)
-        if queries_QD.shape[1] != vectors_ND.shape[1]:
-            raise DataError(
-                f"queries must have the dimension of the pool, {vectors_ND.shape[1]}, "
-                f"got {queries_QD.shape[1]}; were they made by the same embedder?"
-            )
+        _check_queries(queries_QD, vectors_ND)
     for name, value, least in (
         ("k", k, 1),
         ("cell_size", cell_size, 1),
@@ -233,6 +290,17 @@ def measure_recall(
         return 1.0, num
     hits = sim_QK[rows, :wanted] >= true_SK[:, wanted - 1 : wanted]
     return float(hits.mean()), num
+
+
+def _check_queries(
+    queries_QD: npt.NDArray[np.float32], vectors_ND: npt.NDArray[np.float32]
+) -> None:
+    check_vectors("queries", queries_QD)
+    if queries_QD.shape[1] != vectors_ND.shape[1]:
+        raise DataError(
+            f"queries must have the dimension of the pool, {vectors_ND.shape[1]}, "
+            f"got {queries_QD.shape[1]}; were they made by the same embedder?"
+        )
 
 
 def check_vectors(name: str, vectors: npt.NDArray[np.float32]) -> None:

@@ -1,4 +1,4 @@
-"""Which judges rate a pool, and by what rubric."""
+"""Which judges rate a pool and by what rubric, or which library does."""
 
 from __future__ import annotations
 
@@ -9,6 +9,20 @@ from pydantic import Field, model_validator
 
 from lmmixup.llm import LLMConfig
 from lmmixup.rate.judges import column_names, read_judge
+from lmmixup.stage import StageConfig
+
+
+class KnnBayesConfig(StageConfig):
+    """Which library rates, and where the ratings go."""
+
+    knn_bayes: Path
+    """A library, or a folder with one for each task type."""
+
+    vectors: Path | None = None
+    """Vectors that exist already, made by the library's embedder."""
+
+    prefix: str = ""
+    """Goes before the names of the columns."""
 
 
 class RateConfig(LLMConfig):
@@ -25,15 +39,38 @@ class RateConfig(LLMConfig):
     """Own rubric: a Markdown file for all records, or a folder with `qa.md`, `tfq.md`, `mcq.md`,
     `cs.md`, `para.md` and `general.md`, where those that are missing are the built-in ones."""
 
+    knn_bayes: Path | None = None
+    """Rate by a library in place of judges: one of `lmmixup library build`, or a folder with one
+    for each task type (`qa/`, …) and perhaps one named `default`."""
+
+    vectors: Path | None = None
+    """With knn_bayes, vectors that exist already: the folder of `lmmixup embed`, made by the
+    library's embedder."""
+
+    prefix: str = ""
+    """With knn_bayes, goes before the names of its columns, for pools that are rated already."""
+
     keep_going: bool = Field(default=False, exclude=True)
     """Write the result even where no record gets a rating."""
 
     @model_validator(mode="after")
     def _check_judges(self) -> Self:
+        if self.knn_bayes is not None:
+            if self.model:
+                raise ValueError("model and knn_bayes exclude each other; run one after the other")
+            return self
+        if self.vectors is not None or self.prefix:
+            raise ValueError("vectors and prefix have no effect without knn_bayes")
         if not self.model:
-            raise ValueError("name at least one judge with model")
+            raise ValueError("name at least one judge with model, or a library with knn_bayes")
         judges = [read_judge(spec) for spec in self.model]
         column_names(judges)
         if any(judge.base_url for judge in judges) and self.batch:
             raise ValueError("batch asks one server: name it with base_url, not in model")
         return self
+
+    def by_library(self) -> KnnBayesConfig | None:
+        """What the library needs to know; `None` where judges rate."""
+        if self.knn_bayes is None:
+            return None
+        return KnnBayesConfig(knn_bayes=self.knn_bayes, vectors=self.vectors, prefix=self.prefix)

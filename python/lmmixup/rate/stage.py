@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from lmmixup.errors import DataError, LmmixupError
 from lmmixup.llm import Answer, Batches, Bill, ChatRequest, Client, answers, open_cache, run_async
 from lmmixup.progress import SILENT, Reporter
+from lmmixup.rate import knn_bayes
 from lmmixup.rate.files import RatedFiles
 from lmmixup.rate.judges import Panel
 from lmmixup.rate.prompt import judge_messages, judge_request
@@ -43,7 +44,7 @@ def run(
     num_threads: int = 0,
     reporter: Reporter = SILENT,
 ) -> StageResult:
-    """Rates a pool by judges.
+    """Rates a pool by judges, or by a library (`rate.knn_bayes.run`).
 
     Every record stays. One that got no rating has null in `rating` and says why in
     `rating_reason`; it never gets a number instead.
@@ -76,6 +77,15 @@ def run(
     Source:
         METHOD §4; DS2 (arXiv 2410.10877) for the four respects.
     """
+    if (by_library := config.by_library()) is not None:
+        return knn_bayes.run(
+            pool,
+            by_library,
+            output=output,
+            overwrite=overwrite,
+            num_threads=num_threads,
+            reporter=reporter,
+        )
     stage_run = StageRun(
         "rate", output, config=config, pool=pool, overwrite=overwrite, reporter=reporter
     )

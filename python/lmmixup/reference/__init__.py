@@ -4,6 +4,7 @@ from lmmixup.reference.cluster import cluster_quality
 from lmmixup.reference.embed import embed_lexical, lexical_words
 from lmmixup.reference.families import families_of, jaccard, semantic_families, shingles
 from lmmixup.reference.knn import knn
+from lmmixup.reference.knn_bayes import posterior, transition
 
 __all__ = [
     "cluster_quality",
@@ -12,6 +13,8 @@ __all__ = [
     "jaccard",
     "knn",
     "lexical_words",
+    "posterior",
     "semantic_families",
     "shingles",
+    "transition",
 ]

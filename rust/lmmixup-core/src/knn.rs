@@ -104,6 +104,50 @@ pub fn exact(
     })
 }
 
+/// A pool made ready to be asked often: checked, measured and coded once.
+pub struct Prepared {
+    dim: usize,
+    inverse_lengths: Vec<f32>,
+    coded: exact::Coded,
+}
+
+impl Prepared {
+    /// Looks at every row of `pool`; keeps a byte a value, not the rows.
+    ///
+    /// # Errors
+    /// As [`Vectors::new`] says.
+    pub fn new(pool: &[f32], dim: usize, num_threads: usize) -> Result<Self> {
+        with_threads(num_threads, || {
+            let pool = Vectors::new(pool, dim)?;
+            let coded = exact::Coded::new(&pool);
+            Ok(Self { dim, inverse_lengths: pool.into_inverse_lengths(), coded })
+        })
+    }
+
+    /// What [`exact`] gives for the same `pool`, which must be the one it was made of.
+    ///
+    /// # Errors
+    /// As [`exact`]; [`Error::Argument`] where the pool has another size.
+    pub fn nearest(
+        &self,
+        pool: &[f32],
+        queries: &[f32],
+        k: usize,
+        num_threads: usize,
+        progress: &Progress,
+    ) -> Result<Neighbours> {
+        check_k(k)?;
+        if pool.len() != self.inverse_lengths.len() * self.dim {
+            return Err(Error::Argument("the vectors are not those that were prepared".into()));
+        }
+        with_threads(num_threads, || {
+            let queries = Vectors::new(queries, self.dim)?;
+            let pool = Vectors::measured(pool, self.dim, self.inverse_lengths.clone());
+            exact::of_queries_among(&pool, &self.coded, &queries, k, progress)
+        })
+    }
+}
+
 /// The `k` nearest others of each row of `pool`, among those that share a coarse cell with it.
 ///
 /// Approximate: [`recall`] measures how many it finds. For pools of hundreds of thousands of rows;

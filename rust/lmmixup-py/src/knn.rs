@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use lmmixup_core::knn::{self, BlocksOptions, IndexOptions, Neighbours, Storage};
+use lmmixup_core::knn::{self, BlocksOptions, IndexOptions, Neighbours, Prepared, Storage};
 use lmmixup_core::{Error, Result};
 use numpy::ndarray::Array2;
 use numpy::{IntoPyArray, PyArray2, PyReadonlyArray2, PyUntypedArrayMethods};
@@ -30,6 +30,45 @@ pub fn knn_exact<'py>(
     let found =
         detach(py, on_progress, |progress| knn::exact(pool, asked, dim, k, num_threads, progress))?;
     wrap(py, num, found)
+}
+
+/// `lmmixup_core::knn::Prepared`; the caller keeps the vectors and passes them again.
+#[pyclass(module = "lmmixup._rust", frozen)]
+pub struct KnnPrepared {
+    inner: Prepared,
+}
+
+#[pymethods]
+impl KnnPrepared {
+    #[new]
+    #[pyo3(signature = (vectors, num_threads=0))]
+    fn new(
+        py: Python<'_>,
+        vectors: PyReadonlyArray2<'_, f32>,
+        num_threads: usize,
+    ) -> PyResult<Self> {
+        let (pool, dim) = (vectors.as_slice()?, vectors.shape()[1]);
+        let inner = detach(py, None, |_| Prepared::new(pool, dim, num_threads))?;
+        Ok(Self { inner })
+    }
+
+    #[pyo3(signature = (vectors, queries, k, *, num_threads=0, on_progress=None))]
+    fn nearest<'py>(
+        &self,
+        py: Python<'py>,
+        vectors: PyReadonlyArray2<'py, f32>,
+        queries: PyReadonlyArray2<'py, f32>,
+        k: usize,
+        num_threads: usize,
+        on_progress: Option<&Bound<'py, PyAny>>,
+    ) -> PyResult<Found<'py>> {
+        let (pool, asked) = (vectors.as_slice()?, queries.as_slice()?);
+        let num = queries.shape()[0];
+        let found = detach(py, on_progress, |progress| {
+            self.inner.nearest(pool, asked, k, num_threads, progress)
+        })?;
+        wrap(py, num, found)
+    }
 }
 
 /// Approximate neighbours of a pool among itself, by coarse cells.

@@ -29,7 +29,7 @@ mod rust_module {
     #[pymodule_export]
     use super::join::near_families;
     #[pymodule_export]
-    use super::knn::{Index, knn_blocks, knn_exact, knn_instruction_set, knn_recall};
+    use super::knn::{Index, KnnPrepared, knn_blocks, knn_exact, knn_instruction_set, knn_recall};
     #[pymodule_export]
     use super::minhash::minhash_families;
     #[pymodule_export]

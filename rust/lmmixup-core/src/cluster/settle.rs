@@ -28,7 +28,7 @@ pub fn settle(
         for record in free {
             progress.advance(1)?;
             if partition.labels[record as usize] == FREE {
-                placed += usize::from(place(partition, near, record, progress)?);
+                placed += usize::from(place(partition, near, record));
             }
         }
         if placed == 0 {
@@ -37,12 +37,7 @@ pub fn settle(
     }
 }
 
-fn place(
-    partition: &mut Partition<'_>,
-    near: Neighbours<'_>,
-    record: u32,
-    progress: &Progress,
-) -> Result<bool> {
+fn place(partition: &mut Partition<'_>, near: Neighbours<'_>, record: u32) -> bool {
     let bounds = partition.limits.bounds;
     for (neighbour, _) in near.of(record as usize) {
         let label = partition.labels[neighbour as usize];
@@ -52,11 +47,11 @@ fn place(
         {
             partition.insert(label as usize, record);
             partition.refresh(label as usize);
-            return Ok(true);
+            return true;
         }
     }
     if bounds.min() > 2 || bounds.max() < 2 {
-        return Ok(false);
+        return false;
     }
     for (neighbour, similarity) in near.of(record as usize) {
         let label = partition.labels[neighbour as usize];
@@ -72,7 +67,7 @@ fn place(
         }
         let cluster = partition.push(&[record, neighbour]);
         partition.refresh(cluster);
-        return Ok(true);
+        return true;
     }
-    Ok(false)
+    false
 }

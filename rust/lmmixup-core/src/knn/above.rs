@@ -214,8 +214,10 @@ struct Sieve<'a> {
 impl<'a> Sieve<'a> {
     fn new(rows: &'a Codes, columns: &'a Codes, threshold: f64) -> Self {
         let threshold = threshold as f32;
-        let row_floors = rows.bounds(columns).map(|bound| threshold - bound).collect();
-        let floors: Vec<f32> = columns.bounds(rows).map(|bound| threshold - bound).collect();
+        let row_floors =
+            rows.bounds(columns.worst_error()).map(|bound| threshold - bound).collect();
+        let floors: Vec<f32> =
+            columns.bounds(rows.worst_error()).map(|bound| threshold - bound).collect();
         let column_floors = floors
             .chunks(PANEL)
             .map(|floors| {

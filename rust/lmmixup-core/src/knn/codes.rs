@@ -72,12 +72,17 @@ impl Codes {
 
     /// For each row twice the most by which its similarity with any row of `others` can be wrong.
     pub(super) fn slack(&self, others: &Self) -> Vec<f32> {
-        self.bounds(others).map(|bound| 2.0 * bound).collect()
+        self.slack_to(others.worst_error())
     }
 
-    /// For each row the most by which its similarity with any row of `others` can be wrong.
-    pub(super) fn bounds(&self, others: &Self) -> impl Iterator<Item = f32> {
-        let worst = others.errors.iter().copied().fold(0.0, f32::max);
+    /// The same, for others of which only the greatest error is known.
+    pub(super) fn slack_to(&self, worst: f32) -> Vec<f32> {
+        self.bounds(worst).map(|bound| 2.0 * bound).collect()
+    }
+
+    /// For each row the most by which its similarity with any row can be wrong whose own error is
+    /// at most `worst`.
+    pub(super) fn bounds(&self, worst: f32) -> impl Iterator<Item = f32> {
         self.errors.iter().map(move |error| error + worst * (1.0 + error) + ROUNDING)
     }
 
@@ -85,6 +90,11 @@ impl Codes {
     pub(super) fn bound(&self, row: usize, others: &Self, other: usize) -> f32 {
         let (error, other) = (self.errors[row], others.errors[other]);
         error + other * (1.0 + error) + ROUNDING
+    }
+
+    /// The greatest error of a row.
+    pub(super) fn worst_error(&self) -> f32 {
+        self.errors.iter().copied().fold(0.0, f32::max)
     }
 
     /// Some rows in this order, as codes of their own.

@@ -14,12 +14,10 @@ use super::Neighbours;
 use super::codes::{Codes, Panels};
 use super::kernels::PANEL;
 use super::pairs::{BLOCK, Block, Pairs, Tiles, rounds};
-use super::topk::Entry;
+use super::topk::{Entry, retain};
 use super::vectors::Vectors;
 use crate::{Progress, Result};
 
-/// Below this many blocks of queries the pool is cut into segments, so that threads have work.
-const FEW_TASKS: usize = 32;
 /// Panels between two looks at whether to stop.
 const PANELS_A_BEAT: usize = 256;
 
@@ -30,23 +28,47 @@ pub(super) fn of_queries(
     k: usize,
     progress: &Progress,
 ) -> Result<Neighbours> {
+    let coded = Coded::new(pool);
+    of_queries_among(pool, &coded, queries, k, progress)
+}
+
+/// The codes of a pool as columns, and the greatest error of a row.
+pub(super) struct Coded {
+    panels: Panels,
+    worst_error: f32,
+}
+
+impl Coded {
+    /// Codes of all rows, on the current rayon pool.
+    pub(super) fn new(pool: &Vectors<'_>) -> Self {
+        let codes = Codes::new(pool);
+        Self { panels: Panels::new(&codes), worst_error: codes.worst_error() }
+    }
+}
+
+/// The nearest in `pool`, whose codes are `coded`, of each of `queries`.
+pub(super) fn of_queries_among(
+    pool: &Vectors<'_>,
+    coded: &Coded,
+    queries: &Vectors<'_>,
+    k: usize,
+    progress: &Progress,
+) -> Result<Neighbours> {
     let mut found = Neighbours::none(queries.len(), k);
     let k = k.min(pool.len());
     if k == 0 {
         return Ok(found);
     }
     let codes = Codes::new(queries);
-    let (panels, slack) = {
-        let pool = Codes::new(pool);
-        (Panels::new(&pool), codes.slack(&pool))
-    };
+    let (panels, slack) = (&coded.panels, codes.slack_to(coded.worst_error));
     let exact = |row: usize, column: usize| queries.cosine(row, pool, column);
-    let pairs = Pairs { tiles: Tiles { codes: &codes, panels: &panels }, slack: &slack, exact };
-    let segments = segments(queries.len(), pool.len());
+    let pairs = Pairs { tiles: Tiles { codes: &codes, panels }, slack: &slack, exact };
+    let block_len = block_len(queries.len());
+    let segments = segments(queries.len().div_ceil(block_len), pool.len());
     progress.start("neighbours", queries.len() as u64);
-    found.par_blocks(BLOCK).enumerate().try_for_each(|(at, mut out)| {
+    found.par_blocks(block_len).enumerate().try_for_each(|(at, mut out)| {
         let scan = |segment: &Range<usize>| {
-            let mut block = Block::new(at * BLOCK, out.len(), k, &codes);
+            let mut block = Block::roomy(at * block_len, out.len(), k, &codes);
             for panel in segment.clone() {
                 pairs.one_side(&mut block, panel, false);
                 if panel % PANELS_A_BEAT == 0 {
@@ -57,12 +79,16 @@ pub(super) fn of_queries(
         };
         let parts = segments.par_iter().map(scan).collect::<Result<Vec<Block>>>()?;
         for row in 0..out.len() {
-            let query = at * BLOCK + row;
+            let query = at * block_len + row;
             let best = if codes.steps[query] == 0.0 {
                 unlike_all(0..pool.len(), k)
             } else {
-                let candidates = parts.iter().flat_map(|part| part.nearest.row(row));
-                decide(candidates.copied(), k, |column| (pairs.exact)(query, column))
+                let rows = parts.iter().flat_map(|part| part.nearest.row(row));
+                let mut candidates: Vec<Entry> = rows.copied().collect();
+                // Some came while the floor was low; only what may be among the best is decided.
+                let kept = retain(&mut candidates, k, slack[query]);
+                candidates.truncate(kept);
+                decide(candidates.into_iter(), k, |column| (pairs.exact)(query, column))
             };
             out.write(row, &best);
         }
@@ -133,10 +159,16 @@ fn lock(block: &Mutex<Block>) -> MutexGuard<'_, Block> {
     block.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Ranges of panels that are scanned apart, where the queries alone make too few tasks.
-fn segments(num_queries: usize, num_columns: usize) -> Vec<Range<usize>> {
+/// Queries of a block: fewer than usual where that gives each thread one.
+fn block_len(num_queries: usize) -> usize {
+    num_queries.div_ceil(rayon::current_num_threads()).next_multiple_of(PANEL).clamp(PANEL, BLOCK)
+}
+
+/// Ranges of panels that are scanned apart, where the blocks alone make too few tasks. Each has
+/// floors of its own and so more candidates, which is why there are no more than threads.
+fn segments(num_blocks: usize, num_columns: usize) -> Vec<Range<usize>> {
     let num_panels = num_columns.div_ceil(PANEL);
-    let num = FEW_TASKS.div_ceil(num_queries.div_ceil(BLOCK).max(1)).min(num_panels);
+    let num = rayon::current_num_threads().div_ceil(num_blocks.max(1)).min(num_panels);
     (0..num).map(|at| num_panels * at / num..num_panels * (at + 1) / num).collect()
 }
 

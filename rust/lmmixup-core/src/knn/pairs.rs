@@ -71,8 +71,16 @@ pub(super) struct Block {
 impl Block {
     /// No candidates yet for rows `first..first + len`; zero rows are closed.
     pub(super) fn new(first: usize, len: usize, k: usize, codes: &Codes) -> Self {
-        let mut nearest = Nearest::new(len, k);
-        for row in 0..len {
+        Self::closed(first, Nearest::new(len, k), codes)
+    }
+
+    /// The same with room for many candidates: for a block that is not kept long.
+    pub(super) fn roomy(first: usize, len: usize, k: usize, codes: &Codes) -> Self {
+        Self::closed(first, Nearest::with_room(len, k, (16 * k).max(256)), codes)
+    }
+
+    fn closed(first: usize, mut nearest: Nearest, codes: &Codes) -> Self {
+        for row in 0..nearest.len() {
             if codes.steps[first + row] == 0.0 {
                 nearest.raise(row, f32::INFINITY);
             }

@@ -47,7 +47,11 @@ pub(super) struct Nearest {
 impl Nearest {
     /// Nothing yet, for `len` rows that want `k` neighbours each.
     pub(super) fn new(len: usize, k: usize) -> Self {
-        let room = (4 * k).max(64);
+        Self::with_room(len, k, (4 * k).max(64))
+    }
+
+    /// The same with room for more candidates, so that fewer are decided before the end.
+    pub(super) fn with_room(len: usize, k: usize, room: usize) -> Self {
         let mut floors = vec![[f32::NEG_INFINITY; PANEL]; len.div_ceil(PANEL)];
         if let Some(last) = floors.last_mut() {
             last[len - (len - 1) / PANEL * PANEL..].fill(f32::INFINITY);
@@ -117,7 +121,7 @@ impl Nearest {
 
 /// Moves the best `k` to the front, the k-th at its place, then those within `slack` below it;
 /// returns how many that are.
-fn retain(entries: &mut [Entry], k: usize, slack: f32) -> usize {
+pub(super) fn retain(entries: &mut [Entry], k: usize, slack: f32) -> usize {
     if entries.len() <= k {
         entries.sort_unstable_by(|a, b| b.cmp(a));
         return entries.len();

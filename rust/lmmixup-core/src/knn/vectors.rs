@@ -50,6 +50,16 @@ impl<'a> Vectors<'a> {
         }
     }
 
+    /// The same rows as before, with the inverse lengths that were measured then.
+    pub(super) fn measured(data: &'a [f32], dim: usize, inverse_lengths: Vec<f32>) -> Self {
+        Self { data, dim, inverse_lengths }
+    }
+
+    /// One over the length of each row.
+    pub(super) fn into_inverse_lengths(self) -> Vec<f32> {
+        self.inverse_lengths
+    }
+
     /// Number of rows.
     pub fn len(&self) -> usize {
         self.inverse_lengths.len()

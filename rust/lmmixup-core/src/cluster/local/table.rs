@@ -41,18 +41,6 @@ impl Table {
         self.clusters[range].iter().copied().zip(products).take_while(|(c, _)| *c != NOBODY)
     }
 
-    /// x · S of a record and another cluster, where it has a neighbour there.
-    #[inline]
-    pub fn product(&self, record: u32, cluster: u32) -> Option<f32> {
-        let start = record as usize * self.width;
-        let row = &self.clusters[start..start + self.width];
-        // most rows do not have it: look at eight at a time without a branch
-        let has_it = |eight: &[u32]| eight.iter().fold(false, |hit, c| hit | (*c == cluster));
-        let eight = row.chunks(8).position(has_it)?;
-        let place = row[eight * 8..].iter().position(|c| *c == cluster)?;
-        Some(self.products[start + eight * 8 + place])
-    }
-
     /// Brings rows up to date with clusters that changed: `changed[c]` is the last round in which
     /// cluster c did. O(N · K), and D for each changed entry.
     ///

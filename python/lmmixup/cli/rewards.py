@@ -1,0 +1,93 @@
+"""`lmmixup rewards audit SAMPLE... --library LIB`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+import numpy as np
+
+from lmmixup.cli.options import build, command_with, options_of
+from lmmixup.cli.stage import QUIET, SOURCES, make_reporter
+from lmmixup.errors import ArgumentError
+from lmmixup.pool import PoolOptions, open_pool
+from lmmixup.rewards import RewardConfig, Rewards, audit
+
+if TYPE_CHECKING:
+    from lmmixup.rewards import Audit
+
+
+def _audit(**given: Any) -> None:
+    if given["library"] is None:
+        raise ArgumentError("name the library with --library")
+    config = build(RewardConfig, given)
+    with make_reporter(quiet=given["quiet"] or given["json_output"]):
+        pool = open_pool(given["sources"], build(PoolOptions, given))
+        records = pool.read()
+        names = [given["group_column"], config.reference_column]
+        for name in names[:1] if config.reference_column not in pool.schema.names else names:
+            if name not in pool.schema.names:
+                known = ", ".join(pool.schema.names)
+                raise ArgumentError(f"the sample has no column {name!r}; it has {known}")
+        columns = {name: records[name].to_pylist() for name in pool.schema.names}
+        _, groups_N = np.unique(
+            np.array([str(value) for value in columns[given["group_column"]]]), return_inverse=True
+        )
+        completions = columns.pop("completion")
+        columns.pop("messages", None)
+        result = audit(Rewards(config), completions, groups_N, **columns)
+    if given["json_output"]:
+        click.echo(json.dumps(result.to_dict()))
+    elif not given["quiet"]:
+        _show(result)
+
+
+def _show(result: Audit) -> None:
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    summary = Table.grid(padding=(0, 2))
+    summary.add_row("outputs", f"{result.num_outputs:,}")
+    summary.add_row("groups", f"{result.num_groups:,}")
+    summary.add_row("groups with one reward", f"{result.zero_variance:.1%}")
+    summary.add_row("unscored", f"{result.unscored:.1%}")
+    headings = ("task type", "reward", "outputs", "unscored", "mean", "std", "length", "never")
+    table = Table(*headings, box=None, padding=(0, 2))
+    for row in result.rows:
+        numbers = (row.mean, row.std, row.length_correlation)
+        shown = ["-" if number is None else f"{number:.3f}" for number in numbers]
+        never = ", ".join(f"{value:g}" for value in row.dead)
+        table.add_row(
+            row.task_type, row.name, f"{row.num_outputs:,}", f"{row.unscored:.1%}", *shown, never
+        )
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(summary, "", table, "")
+    for warning in result.warnings:
+        console.print(f"warning: {warning}")
+
+
+audit_command = command_with(
+    "audit",
+    _audit,
+    [
+        SOURCES,
+        *options_of(RewardConfig),
+        click.Option(
+            ["--group-column"],
+            default="prompt",
+            show_default=True,
+            help="Column that outputs to one prompt share.",
+        ),
+        *options_of(PoolOptions),
+        QUIET,
+        click.Option(["--json", "json_output"], is_flag=True, help="Print JSON, nothing else."),
+    ],
+    examples=["lmmixup rewards audit outputs.jsonl --library lib/"],
+    help="Reward a sample of outputs and say what is wrong with the rewards: values that never "
+    "come, groups with one reward, correlation with length, outputs without reward.",
+)
+
+command = click.Group(
+    "rewards", commands=[audit_command], help="Look at rewards before training with them."
+)

@@ -1,0 +1,34 @@
+"""What the rewards rest on."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from lmmixup.stage import StageConfig
+
+
+class RewardConfig(StageConfig):
+    """How outputs are rewarded."""
+
+    library: Path = Path()
+    """Library of `lmmixup library build --text completion`, or a folder with one for each task
+    type (`qa/`, …) and perhaps one named `default`."""
+
+    mapping: Literal["p_ge_4", "expectation", "map", "paper"] = "p_ge_4"
+    """From the posterior to the quality reward. `p_ge_4`: P(rating >= 4). `expectation`:
+    (E - 2) / 2 within 0 and 1. `map`: 1, 0.3 or 0 where the most probable rating is at least 4,
+    3, or less. `paper`: 1, 0.3 or 0 where E is at least 4, at least 2.5, or less, so that an
+    output with E = 3.98 earns 0.3."""
+
+    alignment_threshold: float = Field(0.8, ge=-1, le=1)
+    """Least cosine of output and reference that counts as aligned. 0.8 belongs to bge-m3; another
+    embedder needs the threshold with the same share of false accepts."""
+
+    reference_column: str = "reference"
+    """Column with the reference outputs."""
+
+    max_reward_errors: int = Field(0, ge=0)
+    """Outputs that may stay unscored for an error over the whole training; one more ends it."""

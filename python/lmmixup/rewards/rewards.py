@@ -1,0 +1,285 @@
+"""The rewards that need a library, and the one that joins all three."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from lmmixup.contract import parse
+from lmmixup.errors import ArgumentError, LmmixupError, RewardError
+from lmmixup.library import Libraries, open_libraries
+from lmmixup.rewards.form import completion_text, format_reward
+from lmmixup.rewards.mapping import map_scores
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from lmmixup.library import Library
+    from lmmixup.rewards.config import RewardConfig
+    from lmmixup.rewards.form import Completion
+
+_WITH_ALIGNMENT = {"quality": 0.5, "alignment": 0.4, "format": 0.1}
+_WITHOUT_ALIGNMENT = {"quality": 0.8, "alignment": 0.0, "format": 0.2}
+WEIGHTS: dict[str, dict[str, float]] = {
+    "qa": _WITH_ALIGNMENT,
+    "cs": _WITH_ALIGNMENT,
+    "mcq": _WITHOUT_ALIGNMENT,
+    "tfq": _WITHOUT_ALIGNMENT,
+    "para": _WITHOUT_ALIGNMENT,
+}
+"""Weight of each reward by task type (METHOD §5)."""
+
+COMPONENTS = ("quality", "alignment", "format")
+
+
+class Rewards:
+    """Quality, alignment, format and their weighted sum, for a trainer.
+
+    `quality`, `alignment`, `format` and `combined` are plain functions of completions and the
+    columns of the data set; TRL takes `rewards.combined` as it is. An output without an answer
+    in its tags has quality and alignment 0. One that could not be scored (its task type has no
+    library, its reference is missing, the embedder failed) is `None`, and counted.
+
+    Args:
+        config: Library, mapping, thresholds.
+        libraries: The opened libraries; opened here where missing.
+        num_threads: 0 takes all cores.
+
+    Raises:
+        FileError: There is no library.
+        ArgumentError: A library embeds whole records, not completions.
+
+    Notes:
+        Needs no GPU. One embedding of each answer serves quality and alignment: the vectors of
+        the last batch are kept.
+
+    Source:
+        METHOD §5 and §10.
+    """
+
+    def __init__(
+        self, config: RewardConfig, *, libraries: Libraries | None = None, num_threads: int = 0
+    ) -> None:
+        self.config = config
+        self.num_errors = 0
+        self._libraries = open_libraries(config.library) if libraries is None else libraries
+        self._num_threads = num_threads
+        self._vectors: dict[int, dict[str, NDArray[np.float32]]] = {}
+        for name, library in self._libraries:
+            if library.config.text != "completion":
+                raise ArgumentError(
+                    f"the library {name!r} embeds whole records, but rewards see answers alone; "
+                    "build it with --text completion"
+                )
+
+    def quality(
+        self,
+        completions: Sequence[Completion],
+        *,
+        task_type: Sequence[str | None],
+        **columns: Any,
+    ) -> list[float | None]:
+        """What the library thinks of each answer, 0 to 1; `None` where it cannot say."""
+        del columns
+        answers = _answers(completions)
+        out: list[float | None] = [0.0 if answer == "" else None for answer in answers]
+        for library, rows in self._by_library(answers, task_type):
+            texts = [answers[row] for row in rows]
+            try:
+                vectors_QD = self._embed(library, texts)
+                num_bytes = [(0, len(text.encode())) for text in texts]
+                scores = library.score(
+                    vectors_QD, np.array(num_bytes, np.int64), num_threads=self._num_threads
+                )
+            except LmmixupError as error:
+                self._fail(len(rows), str(error))
+                continue
+            for row, reward in zip(
+                rows, map_scores(scores.posterior_QC, self.config.mapping), strict=True
+            ):
+                out[row] = float(reward)
+        return out
+
+    def alignment(
+        self,
+        completions: Sequence[Completion],
+        *,
+        task_type: Sequence[str | None],
+        **columns: Any,
+    ) -> list[float | None]:
+        """1 where an answer is near enough to its reference, else 0; `None` without reference."""
+        answers = _answers(completions)
+        references = self._references(columns, len(answers))
+        out: list[float | None] = [0.0 if answer == "" else None for answer in answers]
+        for library, rows in self._by_library(answers, task_type):
+            known = [row for row in rows if references[row]]
+            self._fail(len(rows) - len(known), "an output has no reference")
+            if not known:
+                continue
+            try:
+                pairs = self._embed(
+                    library, [answers[row] for row in known] + [references[row] for row in known]
+                )
+            except LmmixupError as error:
+                self._fail(len(known), str(error))
+                continue
+            cosines = (pairs[: len(known)] * pairs[len(known) :]).sum(axis=1)
+            for row, cosine in zip(known, cosines, strict=True):
+                out[row] = float(cosine >= self.config.alignment_threshold)
+        return out
+
+    def format(
+        self,
+        completions: Sequence[Completion],
+        *,
+        task_type: Sequence[str | None],
+        **columns: Any,
+    ) -> list[float | None]:
+        """As `format_reward`."""
+        return format_reward(completions, task_type=task_type, **columns)
+
+    def components(
+        self, completions: Sequence[Completion], *, task_type: Sequence[str | None], **columns: Any
+    ) -> dict[str, list[float | None]]:
+        """Each reward where its weight is above 0; `None` elsewhere and where unscored.
+
+        Args:
+            completions: N outputs.
+            task_type: N task types.
+            columns: Further columns of the data set, N values each.
+
+        Returns:
+            N values by name of the component.
+
+        Raises:
+            RewardError: More errors than `max_reward_errors`.
+        """
+        unknown = sum(kind not in WEIGHTS for kind in task_type)
+        self._fail(unknown, f"a task type is none of {', '.join(WEIGHTS)}")
+        out = {}
+        for name in COMPONENTS:
+            rows = [
+                row for row, kind in enumerate(task_type) if WEIGHTS.get(kind or "", {}).get(name)
+            ]
+            picked = {
+                key: [values[row] for row in rows]
+                for key, values in {**columns, "task_type": task_type}.items()
+                if _is_column(values, len(completions))
+            }
+            values: list[float | None] = [None] * len(completions)
+            made = getattr(self, name)([completions[row] for row in rows], **picked)
+            for row, value in zip(rows, made, strict=True):
+                values[row] = value
+            out[name] = values
+        return out
+
+    def combined(
+        self,
+        completions: Sequence[Completion],
+        *,
+        task_type: Sequence[str | None],
+        log_metric: Callable[[str, float], None] | None = None,
+        **columns: Any,
+    ) -> list[float | None]:
+        """The weighted sum by task type, for a trainer.
+
+        Args:
+            completions: N outputs, as text or as messages.
+            task_type: N task types.
+            log_metric: Takes name and value of each component's mean; TRL passes it.
+            columns: Others that the trainer passes; the reference is among them.
+
+        Returns:
+            N rewards in 0..1; `None` where a component of weight above 0 is `None`.
+
+        Raises:
+            RewardError: More errors than `max_reward_errors`.
+        """
+        parts = self.components(completions, task_type=task_type, **columns)
+        rewards = self.weigh(parts, task_type)
+        if log_metric is not None:
+            _log(parts, rewards, log_metric)
+        return rewards
+
+    def weigh(
+        self, parts: Mapping[str, Sequence[float | None]], task_type: Sequence[str | None]
+    ) -> list[float | None]:
+        """The weighted sums of what `components` gave: N values."""
+        return [
+            _weighted(kind, {name: parts[name][row] for name in COMPONENTS})
+            for row, kind in enumerate(task_type)
+        ]
+
+    def _by_library(
+        self, answers: Sequence[str], task_type: Sequence[str | None]
+    ) -> Iterator[tuple[Library, list[int]]]:
+        rows_of: dict[Library | None, list[int]] = {}
+        for row, (answer, kind) in enumerate(zip(answers, task_type, strict=True)):
+            if answer:
+                rows_of.setdefault(self._libraries.get(kind), []).append(row)
+        self._fail(len(rows_of.pop(None, [])), "a task type has no library")
+        yield from ((library, rows) for library, rows in rows_of.items() if library is not None)
+
+    def _embed(self, library: Library, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Vectors of texts; those of the last batch are not made again."""
+        kept = self._vectors.get(id(library), {})
+        new = [text for text in dict.fromkeys(texts) if text not in kept]
+        if new:
+            made = library.embedder.embed(pa.array(new, pa.large_string()))
+            kept = {text: kept[text] for text in dict.fromkeys(texts) if text in kept}
+            kept.update(zip(new, made, strict=True))
+            self._vectors[id(library)] = kept
+        return np.array([kept[text] for text in texts], np.float32)
+
+    def _references(self, columns: Mapping[str, Any], num_outputs: int) -> list[str]:
+        values = columns.get(self.config.reference_column) or [None] * num_outputs
+        outputs = [(value or "", parse(value or "")) for value in values]
+        return [text.strip() if output is None else output.answer for text, output in outputs]
+
+    def _fail(self, count: int, why: str) -> None:
+        self.num_errors += count
+        if count and self.num_errors > self.config.max_reward_errors:
+            raise RewardError(
+                f"{self.num_errors:,} outputs could not be scored, at most "
+                f"{self.config.max_reward_errors:,} may (max_reward_errors); the last because "
+                f"{why}"
+            )
+
+
+def _answers(completions: Sequence[Completion]) -> list[str]:
+    outputs = [parse(completion_text(completion)) for completion in completions]
+    return ["" if output is None else output.answer for output in outputs]
+
+
+def _is_column(values: Any, num_outputs: int) -> bool:
+    return isinstance(values, list | tuple) and len(values) == num_outputs
+
+
+def _weighted(task_type: str | None, values: Mapping[str, float | None]) -> float | None:
+    weights = WEIGHTS.get(task_type or "")
+    if weights is None:
+        return None
+    total = 0.0
+    for name, weight in weights.items():
+        value = values[name]
+        if weight and value is None:
+            return None
+        total += weight * (value or 0.0)
+    return total
+
+
+def _log(
+    parts: Mapping[str, Sequence[float | None]],
+    rewards: Sequence[float | None],
+    log_metric: Callable[[str, float], None],
+) -> None:
+    for name, values in parts.items():
+        scored = [value for value in values if value is not None]
+        if scored:
+            log_metric(f"reward/{name}", sum(scored) / len(scored))
+    if rewards:
+        log_metric("reward/unscored", sum(reward is None for reward in rewards) / len(rewards))
