@@ -3,7 +3,7 @@
 
 use lmmixup_core::cluster::fill::Neighbours;
 use lmmixup_core::cluster::graph::{self, Options, SizeRule};
-use lmmixup_core::cluster::vectors::{dot, normalise};
+use lmmixup_core::cluster::vectors::normalise;
 use lmmixup_core::cluster::{
     Bounds, Clusters, Fate, Limits, Random, Vectors, mergeit, paper, quality,
 };
