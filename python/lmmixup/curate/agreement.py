@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lmmixup.agreement import quadratic, unequal, weighted_kappa
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -61,21 +63,15 @@ def judge_agreement(
         values_C, codes = np.unique(np.concatenate([a_N, b_N]), return_inverse=True)
         pairs = codes[: len(a_N)] * len(values_C) + codes[len(a_N) :]
         table_CC = np.bincount(pairs, minlength=len(values_C) ** 2).astype(np.float64)
-        table_CC = table_CC.reshape(len(values_C), len(values_C)) / max(len(a_N), 1)
+        table_CC = table_CC.reshape(len(values_C), len(values_C))
         yield Agreement(
             (one, other),
             len(a_N),
-            float(np.trace(table_CC)),
-            _kappa(table_CC, (values_C[:, None] != values_C).astype(np.float64)),
-            _kappa(table_CC, (values_C[:, None] - values_C) ** 2),
+            float(np.trace(table_CC)) / max(len(a_N), 1),
+            weighted_kappa(table_CC, unequal(values_C)),
+            weighted_kappa(table_CC, quadratic(values_C)),
             (_share(a_N >= at), _share(b_N >= at)),
         )
-
-
-def _kappa(table_CC: npt.NDArray[np.float64], cost_CC: npt.NDArray[np.float64]) -> float:
-    """1 - cost of the disagreement / cost by chance."""
-    by_chance = float((cost_CC * table_CC.sum(axis=1)[:, None] * table_CC.sum(axis=0)).sum())
-    return 1 - float((cost_CC * table_CC).sum()) / by_chance if by_chance > 0 else float("nan")
 
 
 def _share(is_high_N: npt.NDArray[np.bool_]) -> float:

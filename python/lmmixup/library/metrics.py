@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lmmixup.agreement import quadratic, weighted_kappa
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -28,11 +30,7 @@ def quadratic_kappa(counts_CC: NDArray[np.integer]) -> float:
         >>> quadratic_kappa(np.array([[2, 0], [1, 1]]))
         0.5
     """
-    counts = counts_CC.astype(np.float64)
-    cost = np.subtract.outer(np.arange(len(counts)), np.arange(len(counts))) ** 2
-    by_chance = np.outer(counts.sum(axis=1), counts.sum(axis=0)) / max(counts.sum(), 1)
-    expected = float((cost * by_chance).sum())
-    return 1 - float((cost * counts).sum()) / expected if expected > 0 else float("nan")
+    return weighted_kappa(counts_CC, quadratic(np.arange(len(counts_CC))))
 
 
 def spearman(a_N: NDArray[np.number], b_N: NDArray[np.number]) -> float:

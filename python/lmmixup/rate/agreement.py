@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lmmixup.agreement import quadratic, unequal, weighted_kappa
 from lmmixup.errors import DataError
 from lmmixup.rate.scores import NUM_CLASSES
 
@@ -35,23 +36,18 @@ class AgreementTable:
         total = int(self.counts.sum())
         if total == 0:
             return {"num_records": 0, "exact": None, "kappa": None, "qwk": None}
-        share = self.counts / total
-        expected = np.outer(share.sum(axis=1), share.sum(axis=0))
-        classes = np.arange(len(share))
-        distance = (classes[:, None] - classes[None, :]) ** 2.0
+        classes = np.arange(len(self.counts))
         return {
             "num_records": total,
-            "exact": round(float(np.trace(share)), 6),
-            "kappa": _kappa(share, expected, (distance > 0).astype(float)),
-            "qwk": _kappa(share, expected, distance),
+            "exact": round(float(np.trace(self.counts)) / total, 6),
+            "kappa": _known(weighted_kappa(self.counts, unequal(classes))),
+            "qwk": _known(weighted_kappa(self.counts, quadratic(classes))),
         }
 
 
-def _kappa(share: NDArray[Any], expected: NDArray[Any], weights: NDArray[Any]) -> float | None:
-    by_chance = float((weights * expected).sum())
-    if by_chance == 0:  # both gave one and the same rating to everything
-        return None
-    return round(1 - float((weights * share).sum()) / by_chance, 6)
+def _known(kappa: float) -> float | None:
+    """Rounded, or `None` where both gave one and the same rating to everything."""
+    return None if np.isnan(kappa) else round(kappa, 6)
 
 
 def agreement(first: ArrayLike, second: ArrayLike) -> dict[str, float | int | None]:
