@@ -65,6 +65,7 @@ class Audit:
         num_groups: Groups of outputs to one prompt.
         zero_variance: Share of groups from which nothing is learnt.
         unscored: Share of outputs without a combined reward.
+        alignment_thresholds: Least cosine that counts as aligned, by library.
         rows: One entry for each task type and reward.
         warnings: Sentences on what should be mended first; empty where all is well.
     """
@@ -73,6 +74,7 @@ class Audit:
     num_groups: int
     zero_variance: float
     unscored: float
+    alignment_thresholds: dict[str, float]
     rows: tuple[ComponentAudit, ...]
     warnings: tuple[str, ...]
 
@@ -128,7 +130,15 @@ def audit(
     zero_variance = advantages.num_zero_variance / max(num_groups, 1)
     unscored = advantages.num_unscored / max(num_outputs, 1)
     warnings = tuple(_warnings(rows, zero_variance, unscored))
-    return Audit(num_outputs, num_groups, zero_variance, unscored, tuple(rows), warnings)
+    return Audit(
+        num_outputs,
+        num_groups,
+        zero_variance,
+        unscored,
+        rewards.alignment_thresholds,
+        tuple(rows),
+        warnings,
+    )
 
 
 def _branches(mapping: str) -> dict[str, tuple[float, ...]]:
