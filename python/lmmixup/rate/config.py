@@ -48,7 +48,8 @@ class RateConfig(LLMConfig):
     library's embedder."""
 
     prefix: str = ""
-    """With knn_bayes, goes before the names of its columns, for pools that are rated already."""
+    """With knn_bayes, goes before the names of its columns, so that ratings which the pool has
+    already stay beside them."""
 
     keep_going: bool = Field(default=False, exclude=True)
     """Write the result even where no record gets a rating."""
