@@ -152,4 +152,4 @@ def test_thresholds_on_stsb(shared_data: Path, embedder: str, threshold: float) 
     low = pairs["score"].to_numpy() < 4
     assert 0.02 < (cosines[low] >= threshold).mean() <= FALSE_ACCEPTS
     assert calibrate_alignment(cosines, pairs["score"].to_numpy()).threshold <= threshold
-    assert (cosines[~low] >= threshold).mean() > 0.25
+    assert (cosines[~low] >= threshold).mean() > 0.2

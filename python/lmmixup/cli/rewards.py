@@ -98,7 +98,7 @@ def _show_thresholds(made: dict[str, Calibration]) -> None:
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
-    headings = ("library", "threshold", "differing pairs", "accepted", "equal pairs", "accepted")
+    headings = ("library", "threshold", "differing", "accepted", "equal", "accepted")
     table = Table(*headings, box=None, padding=(0, 2))
     for name, one in made.items():
         true_accepts = "-" if one.true_accepts is None else f"{one.true_accepts:.1%}"

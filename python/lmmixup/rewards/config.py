@@ -25,7 +25,7 @@ class RewardConfig(StageConfig):
 
     alignment_threshold: float | None = Field(None, ge=-1, le=1)
     """Least cosine of output and reference that counts as aligned. Without it that of the
-    library's embedder: 0.8 for bge-m3 (the paper's), 0.83 for `lexical`, 0.88 for `wordllama`; for
+    library's embedder: 0.8 for bge-m3 (the paper's), 0.84 for `lexical`, 0.88 for `wordllama`; for
     others `lmmixup rewards calibrate` finds one."""
 
     reference_column: str = "reference"
