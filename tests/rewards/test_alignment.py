@@ -137,6 +137,20 @@ def test_command(folder: Path, tmp_path: Path) -> None:
     assert "--similarity: expected one of the columns" in str(done.exception)
 
 
+def test_a_pair_that_cannot_be_read_is_told(folder: Path, tmp_path: Path) -> None:
+    rows = [{"prompt": f"a {n}", "completion": f"b {n % 7}", "score": n % 4} for n in range(60)]
+    lines = [json.dumps(row) for row in rows]
+    lines[3] = '{"prompt": "cut o'
+    (tmp_path / "pairs.jsonl").write_text("\n".join(lines))
+    args = ["rewards", "calibrate", str(tmp_path / "pairs.jsonl"), "--library", str(folder)]
+    done = CliRunner().invoke(cli, [*args, "--json"], standalone_mode=False)
+    assert done.return_value == 3, done.output
+    assert f"rejected: {tmp_path / 'pairs.jsonl'}:4" in done.stderr
+    assert json.loads(done.stdout)["default"]["num_not_aligned"] == 59
+    done = CliRunner().invoke(cli, [*args, "--rejects-ok"], standalone_mode=False)
+    assert done.return_value == 0
+
+
 @pytest.mark.parametrize(
     ("embedder", "threshold"), [("lexical", LEXICAL_THRESHOLD), ("wordllama", WORDLLAMA_THRESHOLD)]
 )

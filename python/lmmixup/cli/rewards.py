@@ -10,7 +10,7 @@ import click
 import numpy as np
 
 from lmmixup.cli.options import build, command_with, options_of
-from lmmixup.cli.stage import QUIET, SOURCES, make_reporter
+from lmmixup.cli.stage import QUIET, REJECTS_OK, SOURCES, make_reporter, rejects_status
 from lmmixup.errors import ArgumentError
 from lmmixup.library import open_libraries
 from lmmixup.pool import PoolOptions, open_pool
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lmmixup.rewards import Audit, Calibration
 
 
-def _audit(**given: Any) -> None:
+def _audit(**given: Any) -> int:
     if given["library"] is None:
         raise ArgumentError("name the library with --library")
     config = build(RewardConfig, given)
@@ -45,6 +45,7 @@ def _audit(**given: Any) -> None:
         click.echo(json.dumps(result.to_dict()))
     elif not given["quiet"]:
         _show(result)
+    return rejects_status(pool.rejects, rejects_ok=given["rejects_ok"])
 
 
 def _show(result: Audit) -> None:
@@ -73,7 +74,7 @@ def _show(result: Audit) -> None:
         console.print(f"warning: {warning}")
 
 
-def _calibrate(**given: Any) -> None:
+def _calibrate(**given: Any) -> int:
     with make_reporter(quiet=given["quiet"] or given["json_output"]):
         pool = open_pool(given["sources"], build(PoolOptions, given))
         check_rating(given["similarity"], pool.schema, "--similarity")
@@ -92,6 +93,7 @@ def _calibrate(**given: Any) -> None:
         click.echo(json.dumps({name: one.to_dict() for name, one in made.items()}))
     elif not given["quiet"]:
         _show_thresholds(made)
+    return rejects_status(pool.rejects, rejects_ok=given["rejects_ok"])
 
 
 def _show_thresholds(made: dict[str, Calibration]) -> None:
@@ -126,6 +128,7 @@ audit_command = command_with(
             help="Column that outputs to one prompt share.",
         ),
         *options_of(PoolOptions),
+        REJECTS_OK,
         QUIET,
         click.Option(["--json", "json_output"], is_flag=True, help="Print JSON, nothing else."),
     ],
@@ -165,6 +168,7 @@ calibrate_command = command_with(
             help="Largest share of the other pairs that may count as aligned.",
         ),
         *options_of(PoolOptions),
+        REJECTS_OK,
         QUIET,
         click.Option(["--json", "json_output"], is_flag=True, help="Print JSON, nothing else."),
     ],
