@@ -60,7 +60,7 @@ def _show(result: Audit) -> None:
     for name, threshold in result.alignment_thresholds.items():
         summary.add_row(f"aligned from a cosine of, library {name}", f"{threshold:g}")
     headings = ("task type", "reward", "outputs", "unscored", "mean", "std", "length", "never")
-    table = Table(*headings, box=None, padding=(0, 2))
+    table = Table(*headings, box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for row in result.rows:
         numbers = (row.mean, row.std, row.length_correlation)
         shown = ["-" if number is None else f"{number:.3f}" for number in numbers]
@@ -101,7 +101,7 @@ def _show_thresholds(made: dict[str, Calibration]) -> None:
     from rich.table import Table  # noqa: PLC0415
 
     headings = ("library", "threshold", "differing", "accepted", "equal", "accepted")
-    table = Table(*headings, box=None, padding=(0, 2))
+    table = Table(*headings, box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for name, one in made.items():
         true_accepts = "-" if one.true_accepts is None else f"{one.true_accepts:.1%}"
         table.add_row(

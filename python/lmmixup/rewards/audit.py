@@ -66,7 +66,7 @@ class Audit:
         zero_variance: Share of groups from which nothing is learnt.
         unscored: Share of outputs without a combined reward.
         alignment_thresholds: Least cosine that counts as aligned, by library.
-        rows: One entry for each task type and reward.
+        rows: One entry for each task type and reward, and for all together where there are several.
         warnings: Sentences on what should be mended first; empty where all is well.
     """
 
@@ -115,7 +115,8 @@ def audit(
     num_bytes = np.array([len(completion_text(c).encode()) for c in completions])
     branches = _branches(rewards.config.mapping)
     rows = []
-    for kind in [*sorted({str(kind) for kind in task_type}), "all"]:
+    kinds = sorted({str(kind) for kind in task_type})
+    for kind in kinds if len(kinds) == 1 else [*kinds, "all"]:
         here = [kind in ("all", str(given)) for given in task_type]
         for name, values in parts.items():
             weighed = [
