@@ -37,7 +37,7 @@ def weighted_kappa(counts_CC: NDArray[np.number], cost_CC: NDArray[np.number]) -
 
 def unequal(values_C: NDArray[np.number]) -> NDArray[np.float64]:
     """(C, C) cost 1 for any two different classes: Cohen's unweighted kappa."""
-    return (values_C[:, None] != values_C).astype(np.float64)
+    return np.asarray(values_C[:, None] != values_C, np.float64)
 
 
 def quadratic(values_C: NDArray[np.number]) -> NDArray[np.float64]:

@@ -25,6 +25,24 @@ def test_pool_is_clean_and_redundant() -> None:
     assert len({record["source"] for record in records}) > 10
 
 
+def test_rated_records_are_others_than_the_pools() -> None:
+    pool, rated = (
+        [json.loads(line) for line in (EXAMPLES / name).read_text(encoding="utf-8").splitlines()]
+        for name in ("pool.jsonl", "rated.jsonl")
+    )
+    assert all(set(record) == FIELDS | {"rating"} for record in rated)
+    assert len(rated) == len({record["id"] for record in rated}) == 352
+    assert len({(r["instruction"], r["input"], r["output"]) for r in rated}) == 352
+    assert Counter(record["rating"] for record in rated) == dict(
+        zip(range(6), (60, 66, 66, 66, 66, 28), strict=True)
+    )
+    asked = {record["instruction"].lower() for record in pool}
+    both = [r for r in rated if r["instruction"].lower() in asked and not r["input"]]
+    assert both == []
+    outputs = {record["output"] for record in pool if len(record["output"]) > 40}
+    assert not outputs & {record["output"] for record in rated}
+
+
 @pytest.mark.parametrize("number", range(2, 12))
 def test_each_broken_line_is_broken(number: int) -> None:
     lines = (EXAMPLES / "broken.jsonl").read_bytes().split(b"\n")

@@ -13,7 +13,8 @@ from click.testing import CliRunner
 from lmmixup import embed, library
 from lmmixup.cli import cli
 from lmmixup.errors import ArgumentError, DataError, FileError
-from lmmixup.pool import open_pool
+from lmmixup.pool import export, open_pool
+from lmmixup.progress import Reporter
 from lmmixup.rate import RateConfig, run
 from lmmixup.rate.knn_bayes import COLUMNS
 
@@ -36,6 +37,16 @@ def records(num_records: int, seed: int, **more: Any) -> pa.Table:
         }
         rows.append(row | more)
     return pa.Table.from_pylist(rows)
+
+
+class Notes(Reporter):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def note(self, message: str) -> None:
+        self.said.append(message)
 
 
 @pytest.fixture(scope="module")
@@ -121,11 +132,29 @@ def test_given_vectors_must_be_the_librarys(built: Path, tmp_path: Path) -> None
         rate(own, tmp_path / "answers", tmp_path / "out", vectors=tmp_path / "own")
 
 
-def test_a_rating_that_is_there_is_not_overwritten(built: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="--prefix knn_"):
-        rate(records(5, 1), built, tmp_path / "out")
-    _, data = rate(records(5, 1), built, tmp_path / "out", prefix="knn_")
-    assert {"rating", "knn_rating", "knn_neighbours"} <= set(data.column_names)
+def test_the_users_rating_stays_and_an_earlier_one_gives_way(built: Path, tmp_path: Path) -> None:
+    pool = records(5, 1)
+    _, data = rate(pool, built, tmp_path / "out")
+    assert data["original_rating"].to_pylist() == pool["rating"].to_pylist()
+    notes = Notes()
+    config = RateConfig(knn_bayes=built)
+    run(open_pool(tmp_path / "out"), config, output=tmp_path / "again", reporter=notes)
+    again = pq.read_table(tmp_path / "again" / "data.parquet")
+    assert again.column_names == data.column_names
+    assert again.equals(data)
+    assert any("earlier run give way: rating, rating_reason" in note for note in notes.said)
+    export(open_pool(tmp_path / "again"), tmp_path / "exported.parquet")
+    exported = pq.read_table(tmp_path / "exported.parquet")
+    assert exported["rating"].to_pylist() == pool["rating"].to_pylist()
+
+
+def test_a_prefix_keeps_both(built: Path, tmp_path: Path) -> None:
+    rate(records(5, 1).drop_columns("rating"), built, tmp_path / "out")
+    config = RateConfig(knn_bayes=built, prefix="knn_")
+    run(open_pool(tmp_path / "out"), config, output=tmp_path / "both")
+    data = pq.read_table(tmp_path / "both" / "data.parquet")
+    assert {"rating", "neighbours", "knn_rating", "knn_neighbours"} <= set(data.column_names)
+    assert data["rating"].to_pylist() == data["knn_rating"].to_pylist()
 
 
 def test_same_bytes_at_any_number_of_threads(built: Path, tmp_path: Path) -> None:

@@ -223,6 +223,13 @@ def test_audit_says_what_is_wrong(rewards: Rewards) -> None:
     assert any("follows the length" in warning for warning in found.warnings)
 
 
+def test_audit_of_several_task_types_tells_all_together_too(rewards: Rewards) -> None:
+    outputs = [render("t", GOOD), render("t", BAD)]
+    for kinds, told in ((["qa", "qa"], {"qa"}), (["qa", "para"], {"qa", "para", "all"})):
+        found = audit(rewards, outputs, np.zeros(2, int), task_type=kinds, reference=[GOOD, GOOD])
+        assert {row.task_type for row in found.rows} == told
+
+
 def test_audit_command(folder: Path, tmp_path: Path) -> None:
     pq.write_table(sample(6), tmp_path / "sample.parquet")
     args = ["rewards", "audit", str(tmp_path / "sample.parquet"), "--library", str(folder)]
@@ -231,5 +238,6 @@ def test_audit_command(folder: Path, tmp_path: Path) -> None:
     done = CliRunner().invoke(cli, [*args, "--max-reward-errors", "50"])
     assert done.exit_code == 0, done.output
     assert "warning: combined of qa follows the length" in done.output
+    assert "alignment  24" in done.output
     done = CliRunner().invoke(cli, [*args, "--max-reward-errors", "50", "--json"])
     assert json.loads(done.output)["num_groups"] == 6

@@ -35,21 +35,22 @@ def test_no_records_have_no_scores() -> None:
     assert long_tail(np.zeros((0, 4), np.float32)).score_N.shape == (0,)
 
 
-def test_blocks_say_their_recall_and_order_alike() -> None:
+@pytest.mark.parametrize("method", ["blocks", "usearch"])
+def test_approximate_methods_say_their_recall_and_order_alike(method: str) -> None:
     rng = np.random.default_rng(2)
     centres = rng.standard_normal((300, 32))
     spread = rng.uniform(0.1, 1.0, (300, 1))[rng.integers(300, size=6000)]
     vectors = centres[rng.integers(300, size=6000)] + spread * rng.standard_normal((6000, 32))
     exact = long_tail(vectors.astype(np.float32))
-    blocks = long_tail(vectors.astype(np.float32), method="blocks")
-    assert blocks.method == "blocks"
-    assert blocks.recall is not None
-    assert blocks.recall >= 0.95
-    ranks = [np.argsort(np.argsort(one.score_N)) for one in (exact, blocks)]
+    found = long_tail(vectors.astype(np.float32), method=method)
+    assert found.method == method
+    assert found.recall is not None
+    assert found.recall >= 0.95
+    ranks = [np.argsort(np.argsort(one.score_N)) for one in (exact, found)]
     assert np.corrcoef(*ranks)[0, 1] >= 0.99
 
 
-@pytest.mark.parametrize("method", ["exact", "blocks"])
+@pytest.mark.parametrize("method", ["exact", "blocks", "usearch"])
 def test_same_scores_at_any_number_of_threads(method: str) -> None:
     vectors = np.random.default_rng(3).standard_normal((3000, 24)).astype(np.float32)
     first, *others = (

@@ -29,6 +29,10 @@ def select(pool: pa.Table, output: Path, **options: Any) -> tuple[StageResult, p
     return result, pq.read_table(output / "data.parquet")
 
 
+def ids_of(output: Path) -> list[str]:
+    return pq.read_table(output / "data.parquet")["id"].to_pylist()
+
+
 def dropped(output: Path) -> dict[str, list[str]]:
     reasons: dict[str, list[str]] = {}
     for row in pq.read_table(output / "dropped.parquet").to_pylist():
@@ -53,6 +57,17 @@ def test_ds2_is_rating_then_long_tail(rated: pa.Table, tmp_path: Path) -> None:
     ]
     assert sorted(ids) == sorted(rated["id"].to_pylist())
     assert (idx >= 0).all()
+
+
+@pytest.mark.parametrize("knn", ["exact", "blocks", "usearch"])
+def test_the_manifest_says_how_neighbours_were_found(
+    rated: pa.Table, tmp_path: Path, knn: str
+) -> None:
+    exact, _ = select(rated, tmp_path / "exact", num=20, strategy="knn")
+    result, _ = select(rated, tmp_path / "out", num=20, strategy="knn", knn=knn)
+    assert result.figures["neighbours_by"] == knn
+    assert result.figures["recall"] == exact.figures["recall"] == 1
+    assert ids_of(tmp_path / "out") == ids_of(tmp_path / "exact")
 
 
 def test_each_strategy_orders_as_it_says(rated: pa.Table, tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lmmixup.cli import EXIT_REJECTS
 from lmmixup.cli.options import build, command_with, options_of
 from lmmixup.cli.stage import (
     JSON,
@@ -17,6 +16,7 @@ from lmmixup.cli.stage import (
     QUIET,
     REJECTS_OK,
     make_reporter,
+    rejects_status,
     stage_command,
 )
 from lmmixup.pool import PoolConfig, PoolOptions, export, head, open_pool, run, stats
@@ -24,19 +24,11 @@ from lmmixup.pool import PoolConfig, PoolOptions, export, head, open_pool, run, 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from lmmixup.pool import Lengths, PoolStats, RejectLog
+    from lmmixup.pool import Lengths, PoolStats
 
-MAX_REJECTS_SHOWN = 10
 MAX_CHARACTERS = 800
 
 SOURCES = click.Argument(["sources"], nargs=-1, required=True, metavar="SRC...")
-
-
-def _show_rejects(rejects: RejectLog) -> None:
-    for reject, _ in zip(rejects, range(MAX_REJECTS_SHOWN), strict=False):
-        click.echo(f"rejected: {reject.message}", err=True)
-    if len(rejects) > MAX_REJECTS_SHOWN:
-        click.echo(f"rejected: {len(rejects) - MAX_REJECTS_SHOWN:,} more", err=True)
 
 
 def _stats(sources: Sequence[str], **given: Any) -> int:
@@ -47,8 +39,7 @@ def _stats(sources: Sequence[str], **given: Any) -> int:
         click.echo(json.dumps(found.to_dict(), ensure_ascii=False))
     else:
         _show_stats(found)
-    _show_rejects(pool.rejects)
-    return EXIT_REJECTS if len(pool.rejects) and not given["rejects_ok"] else 0
+    return rejects_status(pool.rejects, rejects_ok=given["rejects_ok"])
 
 
 def _show_stats(found: PoolStats) -> None:
@@ -118,8 +109,7 @@ def _export(sources: Sequence[str], output: Path, **given: Any) -> int:
         )
     if not given["quiet"] and not to_stdout:
         click.echo(f"{output}: {num_records:,} records")
-    _show_rejects(pool.rejects)
-    return EXIT_REJECTS if len(pool.rejects) and not given["rejects_ok"] else 0
+    return rejects_status(pool.rejects, rejects_ok=given["rejects_ok"])
 
 
 def _looking(

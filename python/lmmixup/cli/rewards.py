@@ -1,24 +1,28 @@
-"""`lmmixup rewards audit SAMPLE... --library LIB`."""
+"""`lmmixup rewards audit SAMPLE...` and `lmmixup rewards calibrate PAIRS...`."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
 
 from lmmixup.cli.options import build, command_with, options_of
-from lmmixup.cli.stage import QUIET, SOURCES, make_reporter
+from lmmixup.cli.stage import QUIET, REJECTS_OK, SOURCES, make_reporter, rejects_status
 from lmmixup.errors import ArgumentError
+from lmmixup.library import open_libraries
 from lmmixup.pool import PoolOptions, open_pool
-from lmmixup.rewards import RewardConfig, Rewards, audit
+from lmmixup.ratings import check_rating, ratings_of
+from lmmixup.rewards import RewardConfig, Rewards, audit, calibrate_alignment
+from lmmixup.rewards.alignment import ALIGNED_FROM, FALSE_ACCEPTS
 
 if TYPE_CHECKING:
-    from lmmixup.rewards import Audit
+    from lmmixup.rewards import Audit, Calibration
 
 
-def _audit(**given: Any) -> None:
+def _audit(**given: Any) -> int:
     if given["library"] is None:
         raise ArgumentError("name the library with --library")
     config = build(RewardConfig, given)
@@ -41,6 +45,7 @@ def _audit(**given: Any) -> None:
         click.echo(json.dumps(result.to_dict()))
     elif not given["quiet"]:
         _show(result)
+    return rejects_status(pool.rejects, rejects_ok=given["rejects_ok"])
 
 
 def _show(result: Audit) -> None:
@@ -52,8 +57,10 @@ def _show(result: Audit) -> None:
     summary.add_row("groups", f"{result.num_groups:,}")
     summary.add_row("groups with one reward", f"{result.zero_variance:.1%}")
     summary.add_row("unscored", f"{result.unscored:.1%}")
+    for name, threshold in result.alignment_thresholds.items():
+        summary.add_row(f"aligned from a cosine of, library {name}", f"{threshold:g}")
     headings = ("task type", "reward", "outputs", "unscored", "mean", "std", "length", "never")
-    table = Table(*headings, box=None, padding=(0, 2))
+    table = Table(*headings, box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for row in result.rows:
         numbers = (row.mean, row.std, row.length_correlation)
         shown = ["-" if number is None else f"{number:.3f}" for number in numbers]
@@ -65,6 +72,47 @@ def _show(result: Audit) -> None:
     console.print(summary, "", table, "")
     for warning in result.warnings:
         console.print(f"warning: {warning}")
+
+
+def _calibrate(**given: Any) -> int:
+    with make_reporter(quiet=given["quiet"] or given["json_output"]):
+        pool = open_pool(given["sources"], build(PoolOptions, given))
+        check_rating(given["similarity"], pool.schema, "--similarity")
+        pairs = pool.read()
+        similarities_N = ratings_of(pairs[given["similarity"]], given["similarity"])
+        made = {}
+        for name, library in open_libraries(given["library"]):
+            sides = [library.embedder.embed(pairs[side]) for side in ("prompt", "completion")]
+            made[name] = calibrate_alignment(
+                (sides[0] * sides[1]).sum(axis=1),
+                similarities_N,
+                false_accepts=given["false_accepts"],
+                aligned_from=given["aligned_from"],
+            )
+    if given["json_output"]:
+        click.echo(json.dumps({name: one.to_dict() for name, one in made.items()}))
+    elif not given["quiet"]:
+        _show_thresholds(made)
+    return rejects_status(pool.rejects, rejects_ok=given["rejects_ok"])
+
+
+def _show_thresholds(made: dict[str, Calibration]) -> None:
+    from rich.console import Console  # noqa: PLC0415
+    from rich.table import Table  # noqa: PLC0415
+
+    headings = ("library", "threshold", "differing", "accepted", "equal", "accepted")
+    table = Table(*headings, box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    for name, one in made.items():
+        true_accepts = "-" if one.true_accepts is None else f"{one.true_accepts:.1%}"
+        table.add_row(
+            name,
+            f"{one.threshold:g}",
+            f"{one.num_not_aligned:,}",
+            f"{one.false_accepts:.1%}",
+            f"{one.num_aligned:,}",
+            true_accepts,
+        )
+    Console(highlight=False, soft_wrap=True).print(table)
 
 
 audit_command = command_with(
@@ -80,6 +128,7 @@ audit_command = command_with(
             help="Column that outputs to one prompt share.",
         ),
         *options_of(PoolOptions),
+        REJECTS_OK,
         QUIET,
         click.Option(["--json", "json_output"], is_flag=True, help="Print JSON, nothing else."),
     ],
@@ -88,6 +137,50 @@ audit_command = command_with(
     "come, groups with one reward, correlation with length, outputs without reward.",
 )
 
+calibrate_command = command_with(
+    "calibrate",
+    _calibrate,
+    [
+        SOURCES,
+        click.Option(
+            ["--library"],
+            required=True,
+            type=click.Path(path_type=Path),
+            help="Library whose embedder is measured, or a folder with one for each task type.",
+        ),
+        click.Option(
+            ["--similarity"],
+            default="score",
+            show_default=True,
+            help="Column with how alike people call the two texts.",
+        ),
+        click.Option(
+            ["--aligned-from"],
+            default=ALIGNED_FROM,
+            show_default=True,
+            help="Similarity from which two texts say the same.",
+        ),
+        click.Option(
+            ["--false-accepts"],
+            type=click.FloatRange(0, 1, min_open=True, max_open=True),
+            default=FALSE_ACCEPTS,
+            show_default=True,
+            help="Largest share of the other pairs that may count as aligned.",
+        ),
+        *options_of(PoolOptions),
+        REJECTS_OK,
+        QUIET,
+        click.Option(["--json", "json_output"], is_flag=True, help="Print JSON, nothing else."),
+    ],
+    examples=[
+        "lmmixup rewards calibrate stsb.jsonl --library lib/ --columns prompt=left,completion=right"
+    ],
+    help="Find the --alignment-threshold of a library's embedder from pairs of texts, a prompt "
+    "and a completion each, that people have called more or less alike, such as STS-B.",
+)
+
 command = click.Group(
-    "rewards", commands=[audit_command], help="Look at rewards before training with them."
+    "rewards",
+    commands=[audit_command, calibrate_command],
+    help="Look at rewards before training with them.",
 )

@@ -16,6 +16,7 @@ from lmmixup.progress import SILENT, Bars, Reporter
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
+    from lmmixup.pool import RejectLog
     from lmmixup.stage import StageConfig, StageResult
 
 MAX_REJECTS_SHOWN = 10
@@ -133,6 +134,15 @@ def show_rejects(result: StageResult) -> None:
     more = result.num_rejected - MAX_REJECTS_SHOWN
     if more > 0:
         click.echo(f"rejected: {more:,} more, see {result.path / 'rejects.jsonl'}", err=True)
+
+
+def rejects_status(rejects: RejectLog, *, rejects_ok: bool) -> int:
+    """The same for commands that write no result: says the first ones, and gives the status."""
+    for reject, _ in zip(rejects, range(MAX_REJECTS_SHOWN), strict=False):
+        click.echo(f"rejected: {reject.message}", err=True)
+    if len(rejects) > MAX_REJECTS_SHOWN:
+        click.echo(f"rejected: {len(rejects) - MAX_REJECTS_SHOWN:,} more", err=True)
+    return EXIT_REJECTS if len(rejects) and not rejects_ok else 0
 
 
 def show_preview(lines: list[tuple[str, str]], *, as_json: bool) -> None:

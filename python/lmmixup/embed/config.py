@@ -113,8 +113,9 @@ class VectorsConfig(StageConfig):
     vector_column: str | None = None
     """Column with the vectors, in the pool or in the file of `vectors`."""
 
-    knn: Literal["auto", "exact", "blocks"] = "auto"
-    """How neighbours are found; `auto` takes `blocks` for large pools and the manifest says so."""
+    knn: Literal["auto", "exact", "blocks", "usearch"] = "auto"
+    """How neighbours are found: `exact`, or approximately by coarse cells (`blocks`) or a graph
+    (`usearch`); `auto` takes `blocks` for large pools and the manifest says so."""
 
     @model_validator(mode="after")
     def _check_vectors(self) -> Self:

@@ -126,7 +126,8 @@ def fit_head(
         with the least squared error across folds.
 
     Notes:
-        O(N F²) for the products, O(F³) for each fold and penalty.
+        O(N F²) for the products, O(F³) for each fold and penalty; with fewer records than
+        features O(N² F), O(N³) and N F numbers in memory.
 
     Source:
         Ours; Hoerl and Kennard, 1970.
@@ -134,12 +135,13 @@ def fit_head(
     scale = _scale_of(num_bytes_N2)
     blank = Head(np.zeros(0), **scale, penalty=0.0)
     scaled_N2 = blank._scale(num_bytes_N2)
-    gram, moment = _products(vectors_ND, scaled_N2, ratings_N, folds_N)
-    num_features = gram.shape[1]
+    num_features = 2 * vectors_ND.shape[1] + 7
+    ridge = (_FewRows if len(ratings_N) < num_features else _ManyRows)(
+        vectors_ND, scaled_N2, ratings_N, folds_N
+    )
     weights = np.empty((len(PENALTIES), NUM_FOLDS, num_features))
     for fold in range(NUM_FOLDS):
-        others = np.arange(NUM_FOLDS) != fold
-        weights[:, fold] = _solve(gram[others].sum(axis=0), moment[others].sum(axis=0), PENALTIES)
+        weights[:, fold] = ridge.weights(PENALTIES, without=fold)
     predicted = np.empty((len(PENALTIES), len(ratings_N)))
     for start in range(0, len(ratings_N), ROWS_AT_A_TIME):
         part = slice(start, start + ROWS_AT_A_TIME)
@@ -148,7 +150,7 @@ def fit_head(
             inside = np.flatnonzero(folds_N[part] == fold)
             predicted[:, start + inside] = weights[:, fold] @ rows[inside].T
     best = int(((predicted - ratings_N) ** 2).mean(axis=1).argmin())
-    [final] = _solve(gram.sum(axis=0), moment.sum(axis=0), PENALTIES[best : best + 1])
+    [final] = ridge.weights(PENALTIES[best : best + 1])
     head = Head(final.round(DECIMALS), **scale, penalty=PENALTIES[best])
     return head, predicted[best].round(DECIMALS)
 
@@ -162,32 +164,67 @@ def _scale_of(num_bytes_N2: NDArray[np.int64]) -> dict[str, tuple[float, float]]
     return {name: (float(a), float(b)) for name, (a, b) in parts.items()}
 
 
-def _products(
-    vectors_ND: NDArray[np.float32],
-    scaled_N2: NDArray[np.float64],
-    ratings_N: NDArray[np.int64],
-    folds_N: NDArray[np.int64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    num_features = 2 * vectors_ND.shape[1] + 7
-    gram = np.zeros((NUM_FOLDS, num_features, num_features))
-    moment = np.zeros((NUM_FOLDS, num_features))
-    for fold in range(NUM_FOLDS):
-        rows = np.flatnonzero(folds_N == fold)
-        for start in range(0, len(rows), ROWS_AT_A_TIME):
-            part = rows[start : start + ROWS_AT_A_TIME]
-            x = features(vectors_ND[part], scaled_N2[part])
-            gram[fold] += x.T @ x
-            moment[fold] += x.T @ ratings_N[part]
-    return gram, moment
+class _ManyRows:
+    """Ridge by the products of features, which are held for each fold."""
+
+    def __init__(
+        self,
+        vectors_ND: NDArray[np.float32],
+        scaled_N2: NDArray[np.float64],
+        ratings_N: NDArray[np.int64],
+        folds_N: NDArray[np.int64],
+    ) -> None:
+        num_features = 2 * vectors_ND.shape[1] + 7
+        self._gram = np.zeros((NUM_FOLDS, num_features, num_features))
+        self._moment = np.zeros((NUM_FOLDS, num_features))
+        for fold in range(NUM_FOLDS):
+            rows = np.flatnonzero(folds_N == fold)
+            for start in range(0, len(rows), ROWS_AT_A_TIME):
+                part = rows[start : start + ROWS_AT_A_TIME]
+                x = features(vectors_ND[part], scaled_N2[part])
+                self._gram[fold] += x.T @ x
+                self._moment[fold] += x.T @ ratings_N[part]
+
+    def weights(
+        self, penalties: tuple[float, ...], without: int | None = None
+    ) -> NDArray[np.float64]:
+        """Ridge weights for each penalty; the constant, which is last, bears none."""
+        folds = np.arange(NUM_FOLDS) != (-1 if without is None else without)
+        gram, moment = self._gram[folds].sum(axis=0), self._moment[folds].sum(axis=0)
+        solved = []
+        for penalty in penalties:
+            ridge = np.full(len(gram), penalty)
+            ridge[-1] = 1e-9
+            solved.append(np.linalg.solve(gram + np.diag(ridge), moment))
+        return np.array(solved)
 
 
-def _solve(
-    gram: NDArray[np.float64], moment: NDArray[np.float64], penalties: tuple[float, ...]
-) -> NDArray[np.float64]:
-    """Ridge weights for each penalty; the constant, which is last, bears none."""
-    solved = []
-    for penalty in penalties:
-        ridge = np.full(len(gram), penalty)
-        ridge[-1] = 1e-9
-        solved.append(np.linalg.solve(gram + np.diag(ridge), moment))
-    return np.array(solved)
+class _FewRows:
+    """The same by the products of records, for fewer records than features."""
+
+    def __init__(
+        self,
+        vectors_ND: NDArray[np.float32],
+        scaled_N2: NDArray[np.float64],
+        ratings_N: NDArray[np.int64],
+        folds_N: NDArray[np.int64],
+    ) -> None:
+        self._features_NF = features(vectors_ND, scaled_N2)
+        self._ratings_N = ratings_N
+        self._folds_N = folds_N
+
+    def weights(
+        self, penalties: tuple[float, ...], without: int | None = None
+    ) -> NDArray[np.float64]:
+        """As of `_ManyRows`; features and ratings around their means need no constant."""
+        rows = np.flatnonzero(self._folds_N != (-1 if without is None else without))
+        x, y = self._features_NF[rows], self._ratings_N[rows]
+        x_mean, y_mean = x.mean(axis=0), y.mean()
+        x -= x_mean
+        products = x @ x.T
+        solved = []
+        for penalty in penalties:
+            ridge = penalty * np.eye(len(rows))
+            solved.append(x.T @ np.linalg.solve(products + ridge, y - y_mean))
+            solved[-1][-1] = y_mean - x_mean @ solved[-1]
+        return np.array(solved)

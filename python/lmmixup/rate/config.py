@@ -39,16 +39,17 @@ class RateConfig(LLMConfig):
     """Own rubric: a Markdown file for all records, or a folder with `qa.md`, `tfq.md`, `mcq.md`,
     `cs.md`, `para.md` and `general.md`, where those that are missing are the built-in ones."""
 
-    knn_bayes: Path | None = None
+    knn_bayes: Path | None = Field(default=None, exclude=True)
     """Rate by a library in place of judges: one of `lmmixup library build`, or a folder with one
     for each task type (`qa/`, …) and perhaps one named `default`."""
 
-    vectors: Path | None = None
+    vectors: Path | None = Field(default=None, exclude=True)
     """With knn_bayes, vectors that exist already: the folder of `lmmixup embed`, made by the
     library's embedder."""
 
-    prefix: str = ""
-    """With knn_bayes, goes before the names of its columns, for pools that are rated already."""
+    prefix: str = Field(default="", exclude=True)
+    """With knn_bayes, goes before the names of its columns, so that ratings which the pool has
+    already stay beside them."""
 
     keep_going: bool = Field(default=False, exclude=True)
     """Write the result even where no record gets a rating."""

@@ -12,6 +12,7 @@ from lmmixup.embed import Embedded, read_vectors
 from lmmixup.errors import ArgumentError, DataError
 from lmmixup.library import NUM_CLASSES, open_libraries
 from lmmixup.library.store import library_texts, text_bytes
+from lmmixup.pool import widen
 from lmmixup.progress import SILENT, Reporter
 from lmmixup.stage import StageResult, StageRun
 
@@ -46,7 +47,8 @@ COLUMNS = pa.schema(
         pa.field("neighbours", pa.list_(NEIGHBOUR)),
     ]
 )
-"""What is added to each record; all but the reason is null where it is unrated."""
+"""What is added to each record, its name after the prefix; all but the reason is null where it is
+unrated."""
 
 ROWS_AT_A_TIME = 16_384
 
@@ -79,8 +81,8 @@ def run(
 
     Raises:
         FileError: There is no library.
-        DataError: Its embedder is another than the one that made it; the pool has a column of
-            the same name; given vectors lack a record.
+        DataError: Its embedder is another than the one that made it; given vectors lack a
+            record.
         OutputExistsError: The output exists and `overwrite` is false.
 
     Notes:
@@ -94,15 +96,16 @@ def run(
         "rate", output, config=config, pool=pool, overwrite=overwrite, reporter=reporter
     )
     with stage_run as open_run:
-        schema = _schema(pool.schema, config.prefix)
+        widened = widen(pool.layout(num_threads), _prefixed(config.prefix))
+        if widened.replaced:
+            reporter.note(f"ratings of an earlier run give way: {', '.join(widened.replaced)}")
         rater = _Rater(config, num_threads)
         open_run.figures["libraries"] = rater.digests()
-        sink = open_run.writer("data.parquet", schema)
+        sink = open_run.writer("data.parquet", widened.schema)
         for batch in pool.batches(num_threads=num_threads):
             for start in range(0, len(batch), ROWS_AT_A_TIME):
                 records = batch.slice(start, ROWS_AT_A_TIME)
-                columns = [*records.columns, *rater.rate(records)]
-                sink.write(pa.RecordBatch.from_arrays(columns, schema=schema))
+                sink.write(widened.join(records, rater.rate(records)))
                 reporter("rate", sink.num_rows, 0)
         open_run.counts.kept = sink.num_rows
         open_run.counts.input = sink.num_rows + len(list(pool.rejects))
@@ -201,16 +204,8 @@ class _Rater:
         return _columns(scores, library)
 
 
-def _schema(schema: pa.Schema, prefix: str) -> pa.Schema:
-    for field in COLUMNS:
-        name = prefix + field.name
-        if name in schema.names:
-            raise DataError(
-                f"the pool has a column {name!r} already; hint: name the new ones otherwise, as "
-                "with --prefix knn_"
-            )
-        schema = schema.append(field.with_name(name))
-    return schema
+def _prefixed(prefix: str) -> pa.Schema:
+    return pa.schema([field.with_name(prefix + field.name) for field in COLUMNS])
 
 
 def _columns(scores: Scores, library: Library) -> pa.RecordBatch:

@@ -65,7 +65,8 @@ class Audit:
         num_groups: Groups of outputs to one prompt.
         zero_variance: Share of groups from which nothing is learnt.
         unscored: Share of outputs without a combined reward.
-        rows: One entry for each task type and reward.
+        alignment_thresholds: Least cosine that counts as aligned, by library.
+        rows: One entry for each task type and reward, and for all together where there are several.
         warnings: Sentences on what should be mended first; empty where all is well.
     """
 
@@ -73,6 +74,7 @@ class Audit:
     num_groups: int
     zero_variance: float
     unscored: float
+    alignment_thresholds: dict[str, float]
     rows: tuple[ComponentAudit, ...]
     warnings: tuple[str, ...]
 
@@ -113,7 +115,8 @@ def audit(
     num_bytes = np.array([len(completion_text(c).encode()) for c in completions])
     branches = _branches(rewards.config.mapping)
     rows = []
-    for kind in [*sorted({str(kind) for kind in task_type}), "all"]:
+    kinds = sorted({str(kind) for kind in task_type})
+    for kind in kinds if len(kinds) == 1 else [*kinds, "all"]:
         here = [kind in ("all", str(given)) for given in task_type]
         for name, values in parts.items():
             weighed = [
@@ -128,7 +131,15 @@ def audit(
     zero_variance = advantages.num_zero_variance / max(num_groups, 1)
     unscored = advantages.num_unscored / max(num_outputs, 1)
     warnings = tuple(_warnings(rows, zero_variance, unscored))
-    return Audit(num_outputs, num_groups, zero_variance, unscored, tuple(rows), warnings)
+    return Audit(
+        num_outputs,
+        num_groups,
+        zero_variance,
+        unscored,
+        rewards.alignment_thresholds,
+        tuple(rows),
+        warnings,
+    )
 
 
 def _branches(mapping: str) -> dict[str, tuple[float, ...]]:

@@ -10,6 +10,7 @@ import pyarrow as pa
 from lmmixup.contract import parse
 from lmmixup.errors import ArgumentError, LmmixupError, RewardError
 from lmmixup.library import Libraries, open_libraries
+from lmmixup.rewards.alignment import known_threshold
 from lmmixup.rewards.form import completion_text, format_reward
 from lmmixup.rewards.mapping import map_scores
 
@@ -51,7 +52,8 @@ class Rewards:
 
     Raises:
         FileError: There is no library.
-        ArgumentError: A library embeds whole records, not completions.
+        ArgumentError: A library embeds whole records, not completions; or no alignment threshold
+            is known for its embedder and none is given.
 
     Notes:
         Needs no GPU. One embedding of each answer serves quality and alignment: the vectors of
@@ -75,6 +77,7 @@ class Rewards:
                     f"the library {name!r} embeds whole records, but rewards see answers alone; "
                     "build it with --text completion"
                 )
+        self.alignment_thresholds = self._thresholds()
 
     def quality(
         self,
@@ -128,8 +131,9 @@ class Rewards:
                 self._fail(len(known), str(error))
                 continue
             cosines = (pairs[: len(known)] * pairs[len(known) :]).sum(axis=1)
+            threshold = self._threshold(library)
             for row, cosine in zip(known, cosines, strict=True):
-                out[row] = float(cosine >= self.config.alignment_threshold)
+                out[row] = float(cosine >= threshold)
         return out
 
     def format(
@@ -213,6 +217,36 @@ class Rewards:
             _weighted(kind, {name: parts[name][row] for name in COMPONENTS})
             for row, kind in enumerate(task_type)
         ]
+
+    def describe(self) -> dict[str, Any]:
+        """What the rewards depend on, for the manifest of a training."""
+        return {
+            "mapping": self.config.mapping,
+            "weights": WEIGHTS,
+            "libraries": {name: library.digest() for name, library in self._libraries},
+            "alignment_thresholds": self.alignment_thresholds,
+        }
+
+    def _thresholds(self) -> dict[str, float]:
+        """Alignment threshold of each library that serves a task type with alignment."""
+        weighed = [kind for kind, weights in WEIGHTS.items() if weights["alignment"]]
+        serving = {id(self._libraries.get(kind)) for kind in weighed}
+        return {
+            name: self._threshold(library)
+            for name, library in self._libraries
+            if id(library) in serving
+        }
+
+    def _threshold(self, library: Library) -> float:
+        given = self.config.alignment_threshold
+        threshold = known_threshold(library.identity) if given is None else given
+        if threshold is None:
+            raise ArgumentError(
+                f"{library.path}: no alignment threshold is known for its embedder "
+                f"{library.config.embedder!r}; hint: give one with --alignment-threshold, which "
+                "`lmmixup rewards calibrate` finds from rated pairs of texts"
+            )
+        return threshold
 
     def _by_library(
         self, answers: Sequence[str], task_type: Sequence[str | None]

@@ -27,7 +27,7 @@ class LongTail:
 
     Attributes:
         score_N: (N,) float32 mean cosine distance to the nearest neighbours, in 0..2.
-        method: How neighbours were found: `exact` or `blocks`.
+        method: How neighbours were found: `exact`, `blocks` or `usearch`.
         recall: Share of the true neighbours that was found; 1.0 where exact.
     """
 
@@ -40,7 +40,7 @@ def long_tail(
     vectors_ND: npt.NDArray[np.float32],
     k: int = 15,
     *,
-    method: Literal["auto", "exact", "blocks"] = "auto",
+    method: Literal["auto", "exact", "blocks", "usearch"] = "auto",
     seed: int = 0,
     num_threads: int = 0,
     on_progress: OnProgress | None = None,
