@@ -107,8 +107,27 @@ def test_one_question_keeps_the_fullest_answer_and_adds_news() -> None:
 
 def test_different_questions_stay_with_their_answers() -> None:
     taken = extract(pairs(("Capital of France?", "Paris."), ("Capital of Italy?", "Rome.")), 100)
-    assert taken.prompt == "1. Capital of France?\n2. Capital of Italy?"
-    assert taken.completion == "1. Paris.\n2. Rome."
+    assert taken.prompt == "(1) Capital of France?\n(2) Capital of Italy?"
+    assert taken.completion == "(1) Paris.\n(2) Rome."
+
+
+def test_prompts_that_are_nearly_the_same_are_different_questions() -> None:
+    asked = "Write a review with {} stars of five about an app that records the voice of its user"
+    taken = extract(pairs((asked.format(1), "It is bad."), (asked.format(5), "It is good.")), 100)
+    assert taken.num_questions == 2
+    assert taken.completion == "(1) It is bad.\n(2) It is good."
+
+
+def test_a_long_answer_that_comes_twice_stands_once() -> None:
+    answer = "Divide the part by the whole and multiply by one hundred."
+    taken = extract(pairs(("Percentages?", answer), ("How to get a percentage", answer + " ")), 100)
+    assert (taken.prompt, taken.completion) == ("Percentages?", answer)
+    assert not taken.left
+
+
+def test_lists_inside_of_answers_do_not_mix_with_the_numbers() -> None:
+    taken = extract(pairs(("A?", "1. a\n2. b"), ("B?", "c")), 100)
+    assert taken.completion == "(1) 1. a\n2. b\n\n(2) c"
 
 
 def test_code_and_lists_stay_whole() -> None:

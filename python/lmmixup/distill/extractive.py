@@ -1,9 +1,8 @@
 """The mixer without a model: the best of what the records say, as it stands.
 
-Records whose prompts ask the same thing are answered together: the answer that holds most of what
-all of them say is kept whole, and the others add the sentences that say something new. Different
-questions stay apart as a numbered list, so that no answer stands under a question that it is not
-for.
+Records that ask the same are answered together: the answer that holds most of what all of them say
+is kept whole, and the others add the sentences that say something new. Different questions stay
+apart as a numbered list, so that no answer stands under a question that it is not for.
 """
 
 from __future__ import annotations
@@ -25,8 +24,8 @@ if TYPE_CHECKING:
     from lmmixup.contract import Pair
     from lmmixup.distill.parts import Part
 
-SAME_QUESTION = 0.9
-"""Jaccard similarity of two prompts' words from which they ask the same."""
+SAME_ANSWER_WORDS = 8
+"""Words from which an answer that comes twice answers one question that was asked in two ways."""
 
 NEW_SHARE = 0.5
 """Least share of a sentence's different words that the record does not have yet."""
@@ -85,8 +84,7 @@ def extract(pairs: Sequence[Pair], max_tokens: int) -> Extract:
         Prompt and completion, and what was not taken and why.
 
     Notes:
-        Deterministic. O(S log S) in the number of sentences where most say something new, O(Q N)
-        in questions and records.
+        Deterministic. O(S log S) in the number of sentences where most say something new.
 
     Source:
         Ours.
@@ -103,13 +101,18 @@ def extract(pairs: Sequence[Pair], max_tokens: int) -> Extract:
         ('Why is the sky blue?', 'Air scatters blue light. Dust scatters red light too.')
     """
     taken = Extract()
+    texts = [pair["completion"].strip() for pair in pairs]
+    heard = [words(text) for text in texts]
+    questions = _questions([words(pair["prompt"]) for pair in pairs], heard)
+    frame = len(_numbered(len(questions), "")) + len("\n\n") if len(questions) > 1 else 0
     room = max_tokens * BYTES_PER_TOKEN
     answers: list[tuple[str, str]] = []
-    questions = _questions([pair["prompt"] for pair in pairs])
-    frame = len(f"{len(questions)}. \n") if len(questions) > 1 else 0
     for places in questions:
-        completions = {place: pairs[place]["completion"] for place in places}
-        answer = _answer(completions, room - frame, taken)
+        known = {place: set(heard[place]) for place in places if texts[place]}
+        taken.left.update((place, NO_COMPLETION) for place in places if not texts[place])
+        if not known:
+            continue
+        answer = _answer(texts, known, room - frame, taken)
         if answer:
             prompts = (pairs[place]["prompt"].strip() for place in places)
             answers.append((next(filter(None, prompts), ""), answer))
@@ -140,47 +143,46 @@ def sentences(text: str) -> list[str]:
     return _SENTENCE.findall(text)
 
 
-def _questions(prompts: Sequence[str]) -> list[list[int]]:
-    """Places of records that ask the same, by their first; no prompt goes with the first one."""
-    groups: list[tuple[set[str], list[int]]] = []
-    for place, prompt in enumerate(prompts):
-        asked = set(words(prompt))
-        same = (
-            places
-            for known, places in groups
-            if not asked or _jaccard(asked, known) >= SAME_QUESTION
-        )
-        found = next(same, None)
-        if found is None:
-            groups.append((asked, [place]))
-        else:
-            found.append(place)
-    return [places for _, places in groups]
+def _questions(asked: Sequence[list[str]], heard: Sequence[list[str]]) -> list[list[int]]:
+    """Places of records that ask the same, by their first; no prompt goes with the first one.
+
+    The same is the same words in the same order, or a long answer that is the same: prompts that
+    share nine tenths of their words often ask for another number, another star, or another thing
+    about the same text.
+    """
+    groups: list[list[int]] = []
+    by_prompt: dict[tuple[str, ...], list[int]] = {}
+    by_answer: dict[tuple[str, ...], list[int]] = {}
+    for place, (prompt, answer) in enumerate(
+        zip(map(tuple, asked), map(tuple, heard), strict=True)
+    ):
+        group = by_prompt.get(prompt) or by_answer.get(answer)
+        if group is None and not prompt and groups:
+            group = groups[0]
+        if group is None:
+            group = []
+            groups.append(group)
+        group.append(place)
+        by_prompt.setdefault(prompt, group)
+        if len(answer) >= SAME_ANSWER_WORDS:
+            by_answer.setdefault(answer, group)
+    return groups
 
 
-def _jaccard(a: set[str], b: set[str]) -> float:
-    return len(a & b) / len(a | b)
-
-
-def _answer(completions: dict[int, str], room: int, taken: Extract) -> str:
-    """One answer to one question, within so many bytes."""
-    completions = {place: text.strip() for place, text in completions.items()}
-    for place, text in completions.items():
-        if not text:
-            taken.left[place] = NO_COMPLETION
-    known = {place: set(words(text)) for place, text in completions.items() if text}
-    if not known:
-        return ""
+def _answer(texts: Sequence[str], known: dict[int, set[str]], room: int, taken: Extract) -> str:
+    """One answer to one question, within so many bytes; `known` has the words of each record's."""
     base = _fullest(known)
-    answer = _beginning(completions[base], room, taken)
+    answer = _beginning(texts[base], room, taken)
     if not answer:
         taken.left.update(dict.fromkeys(known, OVER_LENGTH))
         return ""
+    if len(known) == 1:
+        return answer
     others = [
         (place, number, sentence.strip())
         for place in known
         if place != base
-        for number, sentence in enumerate(sentences(completions[place]))
+        for number, sentence in enumerate(sentences(texts[place]))
     ]
     gap = "\n\n" if "\n" in answer else " "
     more = _news(others, set(words(answer)), room - len((answer + gap).encode()), taken)
@@ -189,6 +191,8 @@ def _answer(completions: dict[int, str], room: int, taken: Extract) -> str:
 
 def _fullest(known: dict[int, set[str]]) -> int:
     """The answer with most of what all answers say: a word weighs as many as have it."""
+    if len(known) == 1:
+        return next(iter(known))
     shared = Counter(word for has in known.values() for word in has)
     return max(known, key=lambda place: (sum(shared[word] for word in known[place]), -place))
 
@@ -236,9 +240,15 @@ def _news(
 
 
 def _listed(texts: Sequence[str]) -> str:
+    """One text as it is, several as a list; numbers in brackets, since texts hold lists too."""
     if len(texts) < 2:
         return "".join(texts)
-    return "\n".join(f"{number}. {text}" for number, text in enumerate(texts, 1))
+    gap = "\n\n" if any("\n" in text for text in texts) else "\n"
+    return gap.join(_numbered(number, text) for number, text in enumerate(texts, 1))
+
+
+def _numbered(number: int, text: str) -> str:
+    return f"({number}) {text}"
 
 
 class ExtractiveMixer:
