@@ -223,6 +223,37 @@ def test_stops_paying_where_nothing_comes_of_it(
     assert rows == []
 
 
+def test_a_server_that_dies_half_way_costs_nothing_twice(
+    clustered: Callable[..., pa.Table], server: LLMServer, tmp_path: Path
+) -> None:
+    table = clustered(*[[(f"question {n} ", "a")] for n in range(40)])
+    options = chat(server, tmp_path / "out", concurrency=2, max_failures=3, max_retries=0)
+    server.script = lambda number, _request: Reply(text=GOOD, status=200 if number < 20 else 503)
+    with pytest.raises(LmmixupError, match="the same command goes on from there"):
+        distill(table, tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+    num_answered = sum(server.answered.values())
+    server.script = lambda _number, _request: Reply(text=GOOD)
+    rows, _ = distill(table, tmp_path / "out", **options)
+    assert len(rows) == 40
+    assert num_answered > 0
+    assert max(server.answered.values()) == 1
+
+
+def test_large_and_mixed_clusters_lose_nothing(
+    clustered: Callable[..., pa.Table], tmp_path: Path
+) -> None:
+    languages = [("Warum?", "Weil es so ist."), ("Pourquoi ?", "Parce que."),
+                 ("为什么", "因为。"), ("ทำไม", "เพราะ"), ("لماذا؟", "لأنه كذلك.")]  # fmt: skip
+    large = [(f"What is {n}?", f"It is the number {n}.") for n in range(10_000)]
+    rows, result = distill(clustered(languages, large), tmp_path / "out")
+    assert rows[0]["completion"].count("\n") == 4
+    assert all(text in rows[0]["completion"] for _, text in languages)
+    assert sum(len(row["sources"]) for row in rows) == 10_005
+    assert result.counts["used"] == 10_005
+    assert not (tmp_path / "out" / "answers.parquet").exists()
+
+
 def test_the_preview_shows_what_is_asked_and_asks_nothing(
     clustered: Callable[..., pa.Table], server: LLMServer, tmp_path: Path
 ) -> None:

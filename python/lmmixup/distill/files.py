@@ -15,6 +15,7 @@ from lmmixup.pool.layout import CANONICAL, Original, with_metadata
 if TYPE_CHECKING:
     from lmmixup.distill.mixer import Attempt, Mixed
     from lmmixup.distill.parts import Fates, Part
+    from lmmixup.parquet import ParquetSink
     from lmmixup.pool import Pool
     from lmmixup.stage import StageRun
 
@@ -80,7 +81,7 @@ class DistilledFiles:
         self._fates = fates
         self._schema = _data_schema()
         self._data = run.writer("data.parquet", self._schema)
-        self._answers = run.writer("answers.parquet", ANSWERS_SCHEMA)
+        self._answers: ParquetSink | None = None
         self._rows: list[dict[str, Any]] = []
         self._answer_rows: list[dict[str, Any]] = []
         self.num_made = 0
@@ -124,7 +125,10 @@ class DistilledFiles:
 
     def _flush(self) -> None:
         self._data.write(pa.RecordBatch.from_pylist(self._rows, schema=self._schema))
-        self._answers.write(pa.RecordBatch.from_pylist(self._answer_rows, schema=ANSWERS_SCHEMA))
+        if self._answer_rows:
+            self._answers = self._answers or self._run.writer("answers.parquet", ANSWERS_SCHEMA)
+            answers = pa.RecordBatch.from_pylist(self._answer_rows, schema=ANSWERS_SCHEMA)
+            self._answers.write(answers)
         self._rows, self._answer_rows = [], []
 
     def _write_leftover(self, pool: Pool, num_threads: int) -> None:

@@ -51,8 +51,8 @@ def run(
     Returns:
         The finished folder: `data.parquet` (the made records, canonical, with `sources`,
         `source_names`, `cluster`, `part`, `mixer`, `think`), `leftover.parquet` (records that went
-        into none, with `reason`), `answers.parquet` (a model's answers as they came),
-        `dropped.parquet`, `rejects.jsonl`, `manifest.json`.
+        into none, with `reason`), `answers.parquet` (a model's answers as they came, where one
+        was asked), `dropped.parquet`, `rejects.jsonl`, `manifest.json`.
 
     Raises:
         ArgumentError: The pool has no column `cluster`.
