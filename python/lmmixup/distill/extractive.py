@@ -30,7 +30,7 @@ SAME_ANSWER_WORDS = 8
 NEW_SHARE = 0.5
 """Least share of a sentence's different words that the record does not have yet."""
 
-FEWEST_WORDS = 3
+FEWEST_WORDS = 4
 """Different words of a sentence that may stand by itself; fewer are a fragment."""
 
 FIGURES = ("questions", "sentences_redundant", "sentences_fragments", "sentences_over_length")
