@@ -212,6 +212,15 @@ def test_the_task_type_that_all_records_have_is_asked_for(
     ]  # fmt: skip
 
 
+def test_a_missing_key_is_one_line(
+    clustered: Callable[..., pa.Table], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    with pytest.raises(ArgumentError, match="no key in"):
+        distill(clustered([("a", "b")]), tmp_path / "out", mixer="openai:m", cache="none")
+    assert not (tmp_path / "out").exists()
+
+
 def test_stops_paying_where_nothing_comes_of_it(
     clustered: Callable[..., pa.Table], server: LLMServer, tmp_path: Path
 ) -> None:

@@ -50,10 +50,11 @@ class ChatMixer:
         self._num_asked = self._num_again = 0
 
     async def __aenter__(self) -> Self:
-        self._stack = AsyncExitStack()
-        self._cache = self._stack.enter_context(open_cache(self._config.cache, self._work))
-        client = Client(self._config, self._cache, self._bill, reporter=self._reporter)
-        self._client = await self._stack.enter_async_context(client)
+        async with AsyncExitStack() as stack:
+            self._cache = stack.enter_context(open_cache(self._config.cache, self._work))
+            client = Client(self._config, self._cache, self._bill, reporter=self._reporter)
+            self._client = await stack.enter_async_context(client)
+            self._stack = stack.pop_all()
         return self
 
     async def __aexit__(
