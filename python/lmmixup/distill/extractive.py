@@ -92,13 +92,13 @@ def extract(pairs: Sequence[Pair], max_tokens: int) -> Extract:
     Example:
         >>> taken = extract(
         ...     [
-        ...         {"prompt": "Why is the sky blue?", "completion": "Air scatters all blue light."},
+        ...         {"prompt": "Why is the sky blue?", "completion": "Air scatters far more blue."},
         ...         {"prompt": "why is the sky blue", "completion": "Dust scatters red light too."},
         ...     ],
         ...     100,
         ... )
         >>> taken.prompt, taken.completion
-        ('Why is the sky blue?', 'Air scatters all blue light. Dust scatters red light too.')
+        ('Why is the sky blue?', 'Air scatters far more blue. Dust scatters red light too.')
     """
     taken = Extract()
     texts = [pair["completion"].strip() for pair in pairs]
