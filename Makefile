@@ -14,9 +14,10 @@ $(BIN)/python:
 install: $(BIN)/python  ## Build and install the package (needs a Rust toolchain)
 	$(BIN)/python -m pip install --quiet .
 
-quickstart: install  ## Install, then dedup and cluster the example pool
+quickstart: install  ## Install, then dedup, cluster and distil the example pool
 	$(BIN)/lmmixup dedup examples/pool.jsonl -o out/deduped --overwrite
 	$(BIN)/lmmixup cluster out/deduped -o out/clusters --min 2 --max 5 --mean 3 --overwrite
+	$(BIN)/lmmixup distill out/clusters -o out/distilled --overwrite
 
 develop: $(BIN)/python  ## Editable install with everything for working on the code
 	$(BIN)/python -m pip install --quiet --group dev

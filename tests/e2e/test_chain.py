@@ -38,6 +38,7 @@ def chain(tmp_path_factory: pytest.TempPathFactory, example_pool: Path) -> Path:
     lmmixup("dedup", out / "pool", "-o", out / "deduped", "--quiet")
     lmmixup("cluster", out / "deduped", "-o", out / "clusters", "--min", "2", "--max", "5",
             "--mean", "3", "--std", "1", "--quiet")  # fmt: skip
+    lmmixup("distill", out / "clusters", "-o", out / "distilled", "--quiet")
     return out
 
 
@@ -90,6 +91,38 @@ def test_explain_of_an_unknown_id_says_where_it_looked(chain: Path) -> None:
     assert "deduped" in done.stderr
 
 
+def test_every_clustered_record_is_used_once_or_leftover(chain: Path) -> None:
+    made = pq.read_table(chain / "distilled" / "data.parquet")
+    used = [source for row in made.column("sources").to_pylist() for source in row]
+    left = ids(chain / "distilled", "leftover")
+    assert sorted([*used, *left]) == sorted(ids(chain / "clusters", "data"))
+    done = counts(chain / "distilled")
+    assert (done["input"], done["made"]) == (counts(chain / "clusters")["kept"], made.num_rows)
+    assert (done["used"], done["leftover"]) == (len(used), len(left))
+    assert made.num_rows > 100
+    assert all(text.strip() for text in made.column("completion").to_pylist())
+
+
+def test_explain_tells_what_became_of_a_source_and_what_a_record_is_made_of(chain: Path) -> None:
+    made = pq.read_table(chain / "distilled" / "data.parquet").to_pylist()[0]
+    story = json.loads(lmmixup("explain", made["id"], chain / "distilled", "--json"))
+    assert [part["outcome"] for part in story] == ["absent", "absent", "absent", "made"]
+    assert story[3]["links"]["made of"] == made["sources"]
+    source = json.loads(lmmixup("explain", made["sources"][0], chain / "distilled", "--json"))
+    assert [part["outcome"] for part in source] == ["kept", "kept", "kept", "used"]
+    assert source[3]["links"]["went into"] == [made["id"]]
+
+
+def test_later_stages_carry_made_records_on(chain: Path, tmp_path: Path) -> None:
+    lmmixup("select", chain / "distilled", "-o", tmp_path / "selected", "--num", "20",
+            "--strategy", "longest", "--quiet")  # fmt: skip
+    chosen = pq.read_table(tmp_path / "selected" / "data.parquet").to_pylist()[0]
+    story = json.loads(lmmixup("explain", chosen["id"], tmp_path / "selected", "--json"))
+    assert [part["outcome"] for part in story[-2:]] == ["made", "kept"]
+    source = json.loads(lmmixup("explain", chosen["sources"][0], tmp_path / "selected", "--json"))
+    assert [part["outcome"] for part in source[-2:]] == ["used", "absent"]
+
+
 def test_export_gives_the_original_back(chain: Path, example_pool: Path) -> None:
     exported = lmmixup("pool", "export", chain / "pool", "-o", "-").splitlines()
     original = example_pool.read_text(encoding="utf-8").splitlines()
@@ -102,6 +135,7 @@ def test_same_bytes_at_any_number_of_threads(chain: Path, tmp_path: Path) -> Non
         options = ["--num-threads", threads, "--quiet"]
         lmmixup("dedup", chain / "pool", "-o", out / "deduped", *options)
         lmmixup("cluster", chain / "deduped", "-o", out / "clusters", *options)
+        lmmixup("distill", chain / "clusters", "-o", out / "distilled", *options)
     for path in sorted((tmp_path / "1").rglob("*")):
         if path.is_file():
             for threads in ("2", "7"):

@@ -20,6 +20,7 @@ COMMANDS = {
     "split": "Split rated records into high, low and unrated.",
     "rewards": "Look at rewards before training.",
     "cluster": "Group records into clusters of bounded size.",
+    "distill": "Make one record of each cluster.",
     "select": "Select the records to train on, and merge distilled with original ones.",
     "explain": "Say what became of one record.",
 }

@@ -31,7 +31,6 @@ NUM_THREADS = click.Option(
     ["--num-threads"], type=click.IntRange(min=0), default=0, help="Threads; 0 takes all cores."
 )
 OVERWRITE = click.Option(["--overwrite"], is_flag=True, help="Replace an output that exists.")
-DRY_RUN = click.Option(["--dry-run"], is_flag=True, help="Say what it would do and cost, and stop.")
 REJECTS_OK = click.Option(
     ["--rejects-ok"], is_flag=True, help="Exit with 0 even where records were rejected."
 )
@@ -47,6 +46,7 @@ def stage_command(
     files: Mapping[str, str],
     sources: click.Argument = SOURCES,
     preview: Callable[..., list[tuple[str, str]]] | None = None,
+    preview_flag: str = "--dry-run",
     complaint: Callable[[StageResult], str | None] = lambda _result: None,
     more_sources: click.Option | None = None,
     shortcuts: Mapping[str, tuple[str, str]] | None = None,
@@ -62,7 +62,8 @@ def stage_command(
         files: What each output file holds, by its name, for the closing lines.
         sources: The positional argument, where the usual one does not say enough.
         preview: Its `preview(pool, config, *, num_threads, reporter)`: lines of what it would
-            do; gives the command a `--dry-run`.
+            do; gives the command the flag.
+        preview_flag: Name of the flag.
         complaint: Says what is wrong with a result that was written all the same; the command
             then prints it and exits with 1.
         more_sources: An option that names sources as well, called `more_sources`.
@@ -78,7 +79,7 @@ def stage_command(
         stage_config = build(config, given)
         with make_reporter(quiet=given["quiet"] or given["json"]) as reporter:
             pool = open_pool(given_sources, build(PoolOptions, given))
-            if preview is not None and given["dry_run"]:
+            if preview is not None and given["is_preview"]:
                 lines = preview(
                     pool, stage_config, num_threads=given["num_threads"], reporter=reporter
                 )
@@ -107,7 +108,8 @@ def stage_command(
     shared = [option for option in options_of(PoolOptions) if option.name not in own_names]
     common = [OVERWRITE, REJECTS_OK, NUM_THREADS, QUIET, JSON]
     if preview is not None:
-        common.insert(0, DRY_RUN)
+        said = "Say what it would do and cost, and stop."
+        common.insert(0, click.Option([preview_flag, "is_preview"], is_flag=True, help=said))
     first = [sources, OUTPUT] if more_sources is None else [sources, more_sources, OUTPUT]
     return command_with(
         name, callback, [*first, *own, *shared, *common], examples=examples, help=help

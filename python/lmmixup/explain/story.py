@@ -27,7 +27,7 @@ class Chapter:
     Attributes:
         stage: Name of the stage.
         path: Its result folder.
-        outcome: `kept`, `leftover`, `dropped`, `made` or `absent`.
+        outcome: `kept`, `used`, `leftover`, `dropped`, `made` or `absent`.
         facts: Columns that the stage gave the record, or why it was dropped.
         links: Other records by relation, such as `dropped in its favour`; at most `MAX_LINKS`.
         num_links: Number of linked records by relation.
@@ -122,16 +122,21 @@ def _result_folder(path: Path) -> Path | None:
 
 
 def _chapter(record_id: str, folder: Path) -> Chapter:
-    chapter = Chapter(_read_manifest(folder)["stage"], folder)
+    manifest = _read_manifest(folder)
+    chapter = Chapter(manifest["stage"], folder)
+    makes = manifest["counts"]["made"] > 0
     for path, outcome in _files_with_records(folder):
         row = _row(path, record_id)
         if row is not None:
-            chapter.outcome = "made" if row.get("sources") else outcome
+            is_made = makes and outcome == "kept" and bool(row.get("sources"))
+            chapter.outcome = "made" if is_made else outcome
+            if is_made:
+                chapter.link("made of", row.pop("sources"))
             chapter.facts = _facts(row)
             if path.parent != folder:
                 chapter.facts = {"pool": path.parent.name, **chapter.facts}
             break
-    _add_links(chapter, record_id)
+    _add_links(chapter, record_id, makes=makes)
     return chapter
 
 
@@ -159,14 +164,15 @@ def _facts(row: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in row.items() if name != "id" and value is not None}
 
 
-def _add_links(chapter: Chapter, record_id: str) -> None:
+def _add_links(chapter: Chapter, record_id: str, *, makes: bool) -> None:
     dropped = chapter.path / "dropped.parquet"
     chapter.link("dropped in its favour", _ids_where(dropped, "against", record_id))
     data = chapter.path / "data.parquet"
     if "cluster" in chapter.facts and chapter.outcome == "kept":
         mates = _ids_where(data, "cluster", chapter.facts["cluster"])
         chapter.link("in the same cluster", [mate for mate in mates if mate != record_id])
-    chapter.link("went into", _ids_with_source(data, record_id))
+    if makes:  # later stages only carry the made records on
+        chapter.link("went into", _ids_with_source(data, record_id))
     if chapter.outcome == "absent" and chapter.links.get("went into"):
         chapter.outcome = "used"
 

@@ -1,23 +1,24 @@
 """The one client for every stage that asks an LLM.
 
-`LLMConfig` has the options that such stages share, `Client` answers a `ChatRequest` from the
-cache or from the server, `answers` streams many of them in order, and `Bill` says what they
-use and cost.
+`CallConfig` has the options that such stages share and `LLMConfig` those of stages that want JSON,
+`Client` answers a `ChatRequest` from the cache or from the server, `answers` streams many of them
+in order, and `Bill` says what they use and cost.
 """
 
 from lmmixup.llm.batch import Batches
 from lmmixup.llm.cache import AnswerCache, open_cache
 from lmmixup.llm.client import Client
-from lmmixup.llm.config import LLMConfig
+from lmmixup.llm.config import CallConfig, LLMConfig
 from lmmixup.llm.cost import Bill, Prices
 from lmmixup.llm.request import Answer, ChatRequest, Failure, Outcome
-from lmmixup.llm.stream import answers, run_async
+from lmmixup.llm.stream import answers, run_async, with_progress
 
 __all__ = [
     "Answer",
     "AnswerCache",
     "Batches",
     "Bill",
+    "CallConfig",
     "ChatRequest",
     "Client",
     "Failure",
@@ -27,4 +28,5 @@ __all__ = [
     "answers",
     "open_cache",
     "run_async",
+    "with_progress",
 ]

@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any, Self
 
 from lmmixup.errors import LmmixupError
+from lmmixup.llm.config import LLMConfig
 from lmmixup.llm.key import ApiKey, read_key
 from lmmixup.llm.limits import Limits
 from lmmixup.llm.request import Answer, ChatRequest, Failure, Outcome, read_answer
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from lmmixup.llm.cache import AnswerCache
-    from lmmixup.llm.config import LLMConfig
+    from lmmixup.llm.config import CallConfig
     from lmmixup.llm.cost import Bill
 
 REFUSED = frozenset({400, 422, 501})
@@ -62,7 +63,7 @@ class Client:
 
     def __init__(
         self,
-        config: LLMConfig,
+        config: CallConfig,
         cache: AnswerCache,
         bill: Bill,
         *,
@@ -83,6 +84,7 @@ class Client:
         self.num_reused = 0
         self.batch_failures: dict[bytes, Failure] | None = None
         self._config = config
+        self._structured = config.structured if isinstance(config, LLMConfig) else "off"
         self._reporter = reporter
         self._limits = Limits(
             config.concurrency, config.requests_per_minute, config.tokens_per_minute
@@ -205,11 +207,11 @@ class Client:
         return body
 
     def _is_structured(self, request: ChatRequest) -> bool:
-        wanted = request.schema is not None and self._config.structured != "off"
+        wanted = request.schema is not None and self._structured != "off"
         return wanted and request.model not in self._takes_no_schema
 
     def _may_go_without(self, model: str) -> bool:
-        return self._config.structured == "auto" and model not in self._takes_schema
+        return self._structured == "auto" and model not in self._takes_schema
 
     async def _attempt_unstructured(self, request: ChatRequest, refused: CallError) -> Answer:
         try:

@@ -1,4 +1,4 @@
-"""The options of every stage that asks an LLM."""
+"""The options of every stage that asks an LLM, and of those that ask it for JSON."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from lmmixup.stage import StageConfig
 
 
-class LLMConfig(StageConfig):
+class CallConfig(StageConfig):
     """How an LLM is asked.
 
     What decides an answer goes into the manifest. How the calls are made (limits, prices, keys,
@@ -31,10 +31,6 @@ class LLMConfig(StageConfig):
 
     llm_seed: int | None = None
     """Seed that is sent to the server, for servers that take one."""
-
-    structured: Literal["auto", "on", "off"] = "auto"
-    """Ask for JSON of a schema (response_format): `auto` goes on without, and says so, where the
-    server refuses it."""
 
     api_key_env: str = Field(default="OPENAI_API_KEY", exclude=True)
     """Environment variable with the server's key; it is never stored."""
@@ -74,13 +70,6 @@ class LLMConfig(StageConfig):
     """File where answers are kept: `auto` is one in the user's cache folder, `none` keeps them
     only until the run is done."""
 
-    batch: bool = Field(default=False, exclude=True)
-    """Use the server's Batch API: cheaper, done within a day; a run that was stopped takes up
-    its batches again."""
-
-    batch_poll_s: float = Field(default=30.0, gt=0, exclude=True)
-    """Seconds between two looks at a batch."""
-
     @model_validator(mode="after")
     def _check_calls(self) -> Self:
         if self.base_url is not None:
@@ -88,6 +77,21 @@ class LLMConfig(StageConfig):
         if self.max_cost is not None and (self.price_in is None or self.price_out is None):
             raise ValueError("max_cost needs price_in and price_out: an unknown price has no limit")
         return self
+
+
+class LLMConfig(CallConfig):
+    """How an LLM is asked for one JSON object a record, one by one or by the Batch API."""
+
+    structured: Literal["auto", "on", "off"] = "auto"
+    """Ask for JSON of a schema (response_format): `auto` goes on without, and says so, where the
+    server refuses it."""
+
+    batch: bool = Field(default=False, exclude=True)
+    """Use the server's Batch API: cheaper, done within a day; a run that was stopped takes up
+    its batches again."""
+
+    batch_poll_s: float = Field(default=30.0, gt=0, exclude=True)
+    """Seconds between two looks at a batch."""
 
 
 def check_url(url: str) -> None:

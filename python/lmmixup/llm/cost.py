@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from lmmixup.errors import LmmixupError
 
 if TYPE_CHECKING:
-    from lmmixup.llm.config import LLMConfig
+    from lmmixup.llm.config import CallConfig
     from lmmixup.llm.request import Answer, ChatRequest
 
 MILLION = 1_000_000
@@ -80,7 +80,7 @@ class Bill:
         self._changed = asyncio.Event()
 
     @classmethod
-    def of(cls, config: LLMConfig) -> Bill:
+    def of(cls, config: CallConfig) -> Bill:
         """The bill that a config asks for."""
         prices = Prices(config.price_in, config.price_out)
         return cls(prices, config.max_cost, config.max_tokens)
@@ -149,6 +149,18 @@ class Bill:
         # Exactly nothing once no call is open: sums of floats would leave crumbs.
         self._set_aside = self._set_aside - set_aside if self._num_open else 0.0
         self._changed.set()
+
+    def summary(self, num_reused: int) -> str:
+        """A sentence about the whole run.
+
+        Args:
+            num_reused: Answers that came from the cache.
+        """
+        estimated = f", {self.num_uncounted:,} of them with estimated tokens"
+        return (
+            f"{self.num_requests:,} answers{estimated if self.num_uncounted else ''}, "
+            f"{num_reused:,} from the cache, {self}"
+        )
 
     def __str__(self) -> str:
         tokens = f"{self.tokens_in + self.tokens_out:,} tokens"

@@ -5,17 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from lmmixup.errors import LmmixupError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Coroutine, Iterable
 
-    from lmmixup.llm.client import Client
-    from lmmixup.llm.request import ChatRequest, Outcome
-
 T = TypeVar("T")
+QuestionT = TypeVar("QuestionT")
+QuestionT_contra = TypeVar("QuestionT_contra", contravariant=True)
+OutcomeT = TypeVar("OutcomeT")
+OutcomeT_co = TypeVar("OutcomeT_co", covariant=True)
 
 WINDOW = 64
 """Requests under way, as a multiple of the concurrency: how far others may run ahead of one
@@ -28,13 +29,23 @@ GRACE_S = 10.0
 """Seconds that calls under way have when a run stops."""
 
 
+class Asks(Protocol[QuestionT_contra, OutcomeT_co]):
+    """A `Client`, or what asks one several times for one outcome."""
+
+    async def ask(self, request: QuestionT_contra, /) -> OutcomeT_co:
+        """The outcome of one request."""
+
+    def stop(self) -> None:
+        """Lets no further call out."""
+
+
 async def answers(
-    asked: Iterable[tuple[Client, ChatRequest]], concurrency: int
-) -> AsyncGenerator[Outcome]:
+    asked: Iterable[tuple[Asks[QuestionT, OutcomeT], QuestionT]], concurrency: int
+) -> AsyncGenerator[OutcomeT]:
     """Outcomes of many requests, in their order.
 
     Args:
-        asked: Requests, each with the client that answers it; read as far ahead as needed.
+        asked: Requests, each with the one that answers it; read as far ahead as needed.
         concurrency: Calls at a time; sets how far that is.
 
     Yields:
@@ -48,8 +59,8 @@ async def answers(
         Holds a window of requests, however many there are.
     """
     window = min(max(1024, WINDOW * concurrency), LONGEST_WINDOW)
-    tasks: deque[asyncio.Task[Outcome]] = deque()
-    clients: set[Client] = set()
+    tasks: deque[asyncio.Task[OutcomeT]] = deque()
+    clients: set[Asks[QuestionT, OutcomeT]] = set()
     try:
         for client, request in asked:
             clients.add(client)
@@ -83,3 +94,11 @@ def run_async(main: Coroutine[Any, Any, T]) -> T:
 
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(asyncio.run, main).result()
+
+
+def with_progress(error: LmmixupError, num_done: int, what: str, cache: str) -> LmmixupError:
+    """The error with how far the run came; it keeps its class."""
+    return type(error)(
+        f"{error}; {num_done:,} {what} were done, and every answer that was paid for is kept in "
+        f"{cache}: the same command goes on from there"
+    )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING, Any
 
 from lmmixup.llm import ChatRequest
+from lmmixup.marks import mark_of
 from lmmixup.rate.rubric import SCORES
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def judge_messages(rubric: Rubric, prompt: str, completion: str) -> tuple[dict[s
         The mark is a hash of the record, so that no record can hold its own mark and step out
         of its place.
     """
-    mark = _mark(prompt, completion)
+    mark = mark_of(prompt, completion)
     record = (
         f"[record {mark}]\nPrompt:\n{prompt}\n\n[completion {mark}]\n{completion}\n"
         f"[end of record {mark}]"
@@ -76,8 +76,3 @@ def judge_request(
     if config.llm_seed is not None:
         parameters["seed"] = config.llm_seed + repeat
     return ChatRequest(model, messages, parameters, SCHEMA, repeat)
-
-
-def _mark(prompt: str, completion: str) -> str:
-    text = f"{len(prompt)} {prompt}{completion}"
-    return hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=8).hexdigest()

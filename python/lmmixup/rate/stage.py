@@ -6,7 +6,17 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING
 
 from lmmixup.errors import DataError, LmmixupError
-from lmmixup.llm import Answer, Batches, Bill, ChatRequest, Client, answers, open_cache, run_async
+from lmmixup.llm import (
+    Answer,
+    Batches,
+    Bill,
+    ChatRequest,
+    Client,
+    answers,
+    open_cache,
+    run_async,
+    with_progress,
+)
 from lmmixup.progress import SILENT, Reporter
 from lmmixup.rate import knn_bayes
 from lmmixup.rate.files import RatedFiles
@@ -119,12 +129,12 @@ class _Rating:
                         await self._ask_batches(panel)
                     await self._rate(panel, tally)
             except LmmixupError as error:
-                raise _with_progress(error, tally, str(cache.path)) from error
+                raise with_progress(error, tally.num_records, "records", str(cache.path)) from error
         run = self._run
         run.counts.kept = tally.num_records
         run.counts.input = tally.num_records + len(self._pool.rejects)
         run.figures = {**tally.figures(), "rubrics": self._rubric_digests()}
-        self._reporter.note(f"this run: {_summary(self._bill, panel.num_reused)}")
+        self._reporter.note(f"this run: {self._bill.summary(panel.num_reused)}")
         if warning := tally.warning():
             self._reporter.note(warning)
 
@@ -212,19 +222,3 @@ def _shown(outcome: Outcome) -> str:
     if not isinstance(outcome, Answer):
         return f": {outcome.detail}"
     return f": {(outcome.text or '')[:SHOWN_CHARS]!r}"
-
-
-def _with_progress(error: LmmixupError, tally: Tally, cache: str) -> LmmixupError:
-    """The error with how far the run came; it keeps its class."""
-    return type(error)(
-        f"{error}; {tally.num_records:,} records were done, and every answer that was paid for is "
-        f"kept in {cache}: the same command goes on from there"
-    )
-
-
-def _summary(bill: Bill, num_reused: int) -> str:
-    estimated = f", {bill.num_uncounted:,} of them with estimated tokens"
-    return (
-        f"{bill.num_requests:,} answers{estimated if bill.num_uncounted else ''}, "
-        f"{num_reused:,} from the cache, {bill}"
-    )

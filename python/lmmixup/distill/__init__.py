@@ -1,0 +1,23 @@
+"""Distillation: each cluster of records becomes one good record."""
+
+from lmmixup.distill.config import DistillConfig
+from lmmixup.distill.extractive import Extract, extract
+from lmmixup.distill.mixer import Attempt, Made, Mixed, Mixer, Refused
+from lmmixup.distill.parts import Part, Source
+from lmmixup.distill.preview import preview
+from lmmixup.distill.stage import run
+
+__all__ = [
+    "Attempt",
+    "DistillConfig",
+    "Extract",
+    "Made",
+    "Mixed",
+    "Mixer",
+    "Part",
+    "Refused",
+    "Source",
+    "extract",
+    "preview",
+    "run",
+]

@@ -1,0 +1,151 @@
+"""The mixer that asks a model on an OpenAI-compatible server."""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack, aclosing
+from typing import TYPE_CHECKING, Any, Self
+
+from lmmixup.contract import messages, parse, split_answer
+from lmmixup.distill.mixer import Attempt, Made, Mixed, Refused, Result
+from lmmixup.errors import LmmixupError
+from lmmixup.llm import (
+    Answer,
+    Bill,
+    ChatRequest,
+    Client,
+    Outcome,
+    answers,
+    open_cache,
+    with_progress,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterable
+    from pathlib import Path
+    from types import TracebackType
+
+    from lmmixup.distill.config import DistillConfig
+    from lmmixup.distill.parts import Part
+    from lmmixup.progress import Reporter
+
+
+class ChatMixer:
+    """Asks a model, reads its answer by the contract, and asks again where it breaks it.
+
+    Args:
+        config: Model, server, limits, retries.
+        work: Folder that survives a kill.
+        reporter: Is told tokens and cost.
+
+    Notes:
+        Every answer is in the cache before it is read, so nothing is paid for twice.
+    """
+
+    def __init__(self, config: DistillConfig, work: Path, reporter: Reporter) -> None:
+        self.name = config.mixer
+        self._config = config
+        self._work = work
+        self._reporter = reporter
+        self._bill = Bill.of(config)
+        self._num_asked = self._num_again = 0
+
+    async def __aenter__(self) -> Self:
+        async with AsyncExitStack() as stack:
+            self._cache = stack.enter_context(open_cache(self._config.cache, self._work))
+            client = Client(self._config, self._cache, self._bill, reporter=self._reporter)
+            self._client = await stack.enter_async_context(client)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self._stack.aclose()
+        if error is None:
+            self._reporter.note(f"this run: {self._bill.summary(self._client.num_reused)}")
+
+    async def mix(self, parts: Iterable[Part]) -> AsyncGenerator[Mixed]:
+        """One outcome a part, in their order.
+
+        Raises:
+            LmmixupError: The server cannot be reached or refuses everything, or the cost limit is
+                reached; says where the answers are.
+        """
+        num_done = 0
+        try:
+            asked = answers(((self, part) for part in parts), self._config.concurrency)
+            async with aclosing(asked) as all_mixed:
+                async for mixed in all_mixed:
+                    num_done += 1
+                    self._num_asked += len(mixed.attempts)
+                    self._num_again += len(mixed.attempts) - 1
+                    self._reporter.beside(str(self._bill))
+                    yield mixed
+        except LmmixupError as error:
+            raise with_progress(error, num_done, "clusters", str(self._cache.path)) from error
+
+    async def ask(self, part: Part) -> Mixed:
+        """Asks about one part until an answer keeps the contract, or there were enough."""
+        attempts: list[Attempt] = []
+        for number in range(self._config.retries + 1):
+            outcome = await self._client.ask(chat_request(part, self._config, number))
+            attempts.append(Attempt(outcome, read_result(outcome, part)))
+            if isinstance(attempts[-1].result, Made) or not isinstance(outcome, Answer):
+                break
+        return Mixed(part, attempts[-1].result, tuple(attempts))
+
+    def stop(self) -> None:
+        """Lets no further call out."""
+        self._client.stop()
+
+    def figures(self) -> dict[str, Any]:
+        """Answers, and how many of them were asked for again."""
+        return {"answers": self._num_asked, "answers_asked_again": self._num_again}
+
+
+def chat_request(part: Part, config: DistillConfig, number: int) -> ChatRequest:
+    """The request for one record.
+
+    Args:
+        part: What it is made of.
+        config: Model, temperature, length, seed.
+        number: Number of the attempt, from 0; moves the seed where there is one.
+    """
+    parameters: dict[str, Any] = {
+        "temperature": config.temperature,
+        "max_tokens": config.max_tokens,
+    }
+    if config.llm_seed is not None:
+        parameters["seed"] = config.llm_seed + number
+    turns = tuple(messages(part.record()))
+    return ChatRequest(config.model or "", turns, parameters, repeat=number)
+
+
+def read_result(outcome: Outcome, part: Part) -> Result:
+    """The record in an answer, or why there is none.
+
+    Args:
+        outcome: What came.
+        part: What it was asked about.
+
+    Source:
+        METHOD §3.
+    """
+    if not isinstance(outcome, Answer):
+        return Refused(outcome.reason, outcome.detail)
+    if outcome.refusal:
+        return Refused("refused", outcome.refusal)
+    if outcome.finish_reason == "length":
+        return Refused("truncated", "the answer was cut off at max_tokens")
+    output = parse(outcome.text or "")
+    if output is None:
+        return Refused("not-in-tags", "expected one <think> and one <answer>, nothing outside")
+    task_type = part.record()["task_type"]
+    pair = split_answer(output.answer, task_type)
+    if pair is None:
+        return Refused("wrong-form", f"expected the form of {task_type}")
+    prompt = pair[0] or next((one.prompt for one in part.sources if one.prompt.strip()), "")
+    return Made(prompt, pair[1], task_type, output.think or None)

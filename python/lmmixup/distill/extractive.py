@@ -1,0 +1,296 @@
+"""The mixer without a model: the best of what the records say, as it stands.
+
+Records that ask the same are answered together: the answer that holds most of what all of them say
+is kept whole, and the others add the sentences that say something new. Different questions stay
+apart as a numbered list, so that no answer stands under a question that it is not for.
+"""
+
+from __future__ import annotations
+
+import heapq
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Self
+
+from lmmixup.distill.config import EXTRACTIVE
+from lmmixup.distill.mixer import Made, Mixed, Refused
+from lmmixup.llm.request import BYTES_PER_TOKEN
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterable, Sequence
+    from types import TracebackType
+
+    from lmmixup.contract import Pair
+    from lmmixup.distill.parts import Part
+
+SAME_ANSWER_WORDS = 8
+"""Words from which an answer that comes twice answers one question that was asked in two ways."""
+
+NEW_SHARE = 0.5
+"""Least share of a sentence's different words that the record does not have yet."""
+
+FEWEST_WORDS = 4
+"""Different words of a sentence that may stand by itself; fewer are a fragment."""
+
+FIGURES = ("questions", "sentences_redundant", "sentences_fragments", "sentences_over_length")
+
+NO_COMPLETION = "no-completion"
+OVER_LENGTH = "over-length"
+
+# Thai, Lao, kana and Han have no spaces: a character counts as a word.
+_UNSPACED = r"\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
+_WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
+# A number and a dot at the start of an item of a list end no sentence. The codes are the full
+# stops and closing quotes of English and Chinese typography.
+_SENTENCE = re.compile(
+    r".+?(?:(?<!\b\d)(?<!\b\d\d)[.!?\u2026]+[\"'\u201d\u2019)\]]*(?=\s)"
+    r"|[\u3002\uff01\uff1f]+[\u201d\u2019\u300d\u300f]*|\n|\Z)\s*",
+    re.S,
+)
+
+
+@dataclass
+class Extract:
+    """What was taken of some records.
+
+    Attributes:
+        prompt: The questions.
+        completion: The answers; empty where no record has one that fits.
+        num_questions: How many questions stand in it.
+        left: Why a record did not go in, by its place.
+        num_redundant: Sentences that said nothing new.
+        num_fragments: New ones too short to stand by themselves.
+        num_over: Sentences that found no room.
+    """
+
+    prompt: str = ""
+    completion: str = ""
+    num_questions: int = 0
+    left: dict[int, str] = field(default_factory=dict)
+    num_redundant: int = 0
+    num_fragments: int = 0
+    num_over: int = 0
+
+
+def extract(pairs: Sequence[Pair], max_tokens: int) -> Extract:
+    """Takes the most informative, least redundant content of some records.
+
+    Args:
+        pairs: The records, the most central first.
+        max_tokens: Tokens of the completion, 4 UTF-8 bytes each.
+
+    Returns:
+        Prompt and completion, and what was not taken and why.
+
+    Notes:
+        Deterministic. O(S log S) in the number of sentences where most say something new.
+
+    Source:
+        Ours.
+
+    Example:
+        >>> taken = extract(
+        ...     [
+        ...         {"prompt": "Why is the sky blue?", "completion": "Air scatters far more blue."},
+        ...         {"prompt": "why is the sky blue", "completion": "Dust scatters red light too."},
+        ...     ],
+        ...     100,
+        ... )
+        >>> taken.prompt, taken.completion
+        ('Why is the sky blue?', 'Air scatters far more blue. Dust scatters red light too.')
+    """
+    taken = Extract()
+    texts = [pair["completion"].strip() for pair in pairs]
+    heard = [words(text) for text in texts]
+    questions = _questions([words(pair["prompt"]) for pair in pairs], heard)
+    frame = len(_numbered(len(questions), "")) + len("\n\n") if len(questions) > 1 else 0
+    room = max_tokens * BYTES_PER_TOKEN
+    answers: list[tuple[str, str]] = []
+    for places in questions:
+        known = {place: set(heard[place]) for place in places if texts[place]}
+        taken.left.update((place, NO_COMPLETION) for place in places if not texts[place])
+        if not known:
+            continue
+        answer = _answer(texts, known, room - frame, taken)
+        if answer:
+            prompts = (pairs[place]["prompt"].strip() for place in places)
+            answers.append((next(filter(None, prompts), ""), answer))
+            room -= len(answer.encode()) + frame
+    taken.num_questions = len(answers)
+    taken.prompt = _listed([prompt for prompt, _ in answers])
+    taken.completion = _listed([answer for _, answer in answers])
+    return taken
+
+
+def words(text: str) -> list[str]:
+    """The words of a text, without case and punctuation.
+
+    Example:
+        >>> words("It's 2 o'clock, 好的.")
+        ['it', 's', '2', 'o', 'clock', '好', '的']
+    """
+    return _WORD.findall(text.casefold())
+
+
+def sentences(text: str) -> list[str]:
+    r"""The sentences of a text, each with the space behind it; joined they are the text.
+
+    Example:
+        >>> sentences("One. Two!\n1. Three is 3.5 long.")
+        ['One. ', 'Two!\n', '1. Three is 3.5 long.']
+    """
+    return _SENTENCE.findall(text)
+
+
+def _questions(asked: Sequence[list[str]], heard: Sequence[list[str]]) -> list[list[int]]:
+    """Places of records that ask the same, by their first; no prompt goes with the first one.
+
+    The same is the same words in the same order, or a long answer that is the same: prompts that
+    share nine tenths of their words often ask for another number, another star, or another thing
+    about the same text.
+    """
+    groups: list[list[int]] = []
+    by_prompt: dict[tuple[str, ...], list[int]] = {}
+    by_answer: dict[tuple[str, ...], list[int]] = {}
+    for place, (prompt, answer) in enumerate(
+        zip(map(tuple, asked), map(tuple, heard), strict=True)
+    ):
+        group = by_prompt.get(prompt) or by_answer.get(answer)
+        if group is None and not prompt and groups:
+            group = groups[0]
+        if group is None:
+            group = []
+            groups.append(group)
+        group.append(place)
+        by_prompt.setdefault(prompt, group)
+        if len(answer) >= SAME_ANSWER_WORDS:
+            by_answer.setdefault(answer, group)
+    return groups
+
+
+def _answer(texts: Sequence[str], known: dict[int, set[str]], room: int, taken: Extract) -> str:
+    """One answer to one question, within so many bytes; `known` has the words of each record's."""
+    base = _fullest(known)
+    answer = _beginning(texts[base], room, taken)
+    if not answer:
+        taken.left.update(dict.fromkeys(known, OVER_LENGTH))
+        return ""
+    if len(known) == 1:
+        return answer
+    others = [
+        (place, number, sentence.strip())
+        for place in known
+        if place != base
+        for number, sentence in enumerate(sentences(texts[place]))
+    ]
+    gap = "\n\n" if "\n" in answer else " "
+    more = _news(others, set(words(answer)), room - len((answer + gap).encode()), taken)
+    return answer + gap + " ".join(more) if more else answer
+
+
+def _fullest(known: dict[int, set[str]]) -> int:
+    """The answer with most of what all answers say: a word weighs as many as have it."""
+    if len(known) == 1:
+        return next(iter(known))
+    shared = Counter(word for has in known.values() for word in has)
+    return max(known, key=lambda place: (sum(shared[word] for word in known[place]), -place))
+
+
+def _beginning(text: str, room: int, taken: Extract) -> str:
+    """The text, or its first sentences where there is no room for all."""
+    if len(text.encode()) <= room:
+        return text
+    kept: list[str] = []
+    parts = sentences(text)
+    for part in parts:
+        room -= len(part.encode())
+        if room < 0:
+            break
+        kept.append(part)
+    taken.num_over += len(parts) - len(kept)
+    return "".join(kept).rstrip()
+
+
+def _news(
+    offered: list[tuple[int, int, str]], known: set[str], room: int, taken: Extract
+) -> list[str]:
+    """Sentences that say something new, most new words first, in the order of the records."""
+    has = [set(words(sentence)) for _, _, sentence in offered]
+    # New words only become fewer, so a number that is out of date is never too small.
+    queue = [(-len(own - known), at) for at, own in enumerate(has)]
+    heapq.heapify(queue)
+    kept: list[int] = []
+    while queue:
+        claimed, at = heapq.heappop(queue)
+        number = len(has[at] - known)
+        if number == 0 or number < NEW_SHARE * len(has[at]):
+            taken.num_redundant += 1
+        elif len(has[at]) < FEWEST_WORDS:
+            taken.num_fragments += 1
+        elif -claimed > number:
+            heapq.heappush(queue, (-number, at))
+        elif (size := len(offered[at][2].encode()) + 1) > room:
+            taken.num_over += 1
+        else:
+            kept.append(at)
+            known |= has[at]
+            room -= size
+    return [offered[at][2] for at in sorted(kept)]
+
+
+def _listed(texts: Sequence[str]) -> str:
+    """One text as it is, several as a list; numbers in brackets, since texts hold lists too."""
+    if len(texts) < 2:
+        return "".join(texts)
+    gap = "\n\n" if any("\n" in text for text in texts) else "\n"
+    return gap.join(_numbered(number, text) for number, text in enumerate(texts, 1))
+
+
+def _numbered(number: int, text: str) -> str:
+    return f"({number}) {text}"
+
+
+class ExtractiveMixer:
+    """`extract` as a mixer.
+
+    Args:
+        max_tokens: Tokens of a completion.
+    """
+
+    def __init__(self, max_tokens: int) -> None:
+        self.name = EXTRACTIVE
+        self._max_tokens = max_tokens
+        self._figures = dict.fromkeys(FIGURES, 0)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        pass
+
+    async def mix(self, parts: Iterable[Part]) -> AsyncGenerator[Mixed]:
+        """One outcome a part."""
+        for part in parts:
+            yield Mixed(part, self._result(part))
+
+    def figures(self) -> dict[str, Any]:
+        """Questions and the sentences that were not taken, by why."""
+        return dict(self._figures)
+
+    def _result(self, part: Part) -> Made | Refused:
+        taken = extract(part.record()["records"], self._max_tokens)
+        self._figures["questions"] += taken.num_questions
+        self._figures["sentences_redundant"] += taken.num_redundant
+        self._figures["sentences_fragments"] += taken.num_fragments
+        self._figures["sentences_over_length"] += taken.num_over
+        if not taken.completion:
+            reasons = set(taken.left.values())
+            return Refused(OVER_LENGTH if OVER_LENGTH in reasons else NO_COMPLETION)
+        task_type = part.task_type if taken.num_questions == 1 else None
+        return Made(taken.prompt, taken.completion, task_type, left=taken.left)

@@ -1,0 +1,241 @@
+"""From the rows of a clustered pool to what a mixer is given at a time."""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from dataclasses import dataclass
+from itertools import groupby
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from lmmixup.contract import TASK_TYPES, MixRecord, messages
+from lmmixup.errors import ArgumentError, DataError
+from lmmixup.llm.request import BYTES_PER_TOKEN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from lmmixup.distill.config import DistillConfig
+    from lmmixup.pool import Pool
+
+COLUMNS = ("id", "source", "prompt", "completion", "task_type", "cluster")
+"""What is read of a pool."""
+
+EMPTY = "empty"
+TOO_LONG = "prompt-too-long"
+BEYOND_LIMIT = "beyond-limit"
+
+FRAME_BYTES = 110
+"""What `contract.messages` puts around a record at most: marks, labels, newlines."""
+
+UNTYPED = "qa"
+"""Form that a mixer is asked for where the records have no task type in common."""
+
+
+@dataclass(frozen=True)
+class Source:
+    """One record of a cluster.
+
+    Attributes:
+        row: Its place in the pool, from 0.
+        id: Its id.
+        source: Where it is from, or `None`.
+        prompt: Its prompt; may be empty.
+        completion: Its completion; may be empty.
+        task_type: One of `TASK_TYPES`, or `None`.
+    """
+
+    row: int
+    id: str
+    source: str | None
+    prompt: str
+    completion: str
+    task_type: str | None
+
+    def num_bytes(self) -> int:
+        """What it takes of a prompt, at most."""
+        return len(self.prompt.encode()) + len(self.completion.encode()) + FRAME_BYTES
+
+
+@dataclass(frozen=True)
+class Part:
+    """What becomes one record: a cluster, or as much of it as fits.
+
+    Attributes:
+        cluster: Number of the cluster.
+        part: Number of the part, from 0.
+        sources: The records, nearest to the centroid first; at least one.
+    """
+
+    cluster: int
+    part: int
+    sources: tuple[Source, ...]
+
+    @property
+    def task_type(self) -> str | None:
+        """The task type that all records have, or `None`."""
+        kinds = {source.task_type for source in self.sources}
+        kind = kinds.pop()
+        return kind if not kinds and kind in TASK_TYPES else None
+
+    def record(self) -> MixRecord:
+        """The part as `contract.messages` takes it."""
+        return {
+            "task_type": self.task_type or UNTYPED,
+            "records": [
+                {"prompt": source.prompt, "completion": source.completion}
+                for source in self.sources
+            ],
+        }
+
+
+class Fates:
+    """What became of every record: used, or left over for a reason."""
+
+    def __init__(self) -> None:
+        self._reasons = ["open", "used"]
+        self._codes = array("H")
+
+    def __len__(self) -> int:
+        return len(self._codes)
+
+    def expect(self, number: int) -> None:
+        """Takes so many further records, whose outcome is open."""
+        self._codes.extend([0] * number)
+
+    def use(self, row: int) -> None:
+        """The record went into a made one."""
+        self._codes[row] = 1
+
+    def leave(self, row: int, reason: str) -> None:
+        """The record is left over."""
+        if reason not in self._reasons:
+            self._reasons.append(reason)
+        self._codes[row] = self._reasons.index(reason)
+
+    def reasons(self, start: int, number: int) -> list[str | None]:
+        """Why records are left over; `None` where they are used."""
+        codes = self._codes[start : start + number]
+        if 0 in codes:
+            raise RuntimeError(f"record {start + codes.index(0)} has no outcome")
+        return [None if code == 1 else self._reasons[code] for code in codes]
+
+    def counts(self) -> Counter[str]:
+        """Number of records by reason, and of `used`."""
+        return Counter({self._reasons[code]: n for code, n in Counter(self._codes).items()})
+
+
+class Parts:
+    """The parts of a clustered pool, in its order.
+
+    Args:
+        pool: Records with a column `cluster`, cluster by cluster.
+        config: Limits.
+        fates: Where records go that no mixer is given.
+        num_threads: Threads that read; 0 takes all.
+
+    Attributes:
+        num_clusters: Clusters that were read so far, those beyond the limit left out.
+        num_split: How many of them were split.
+        num_refused: How many of them were refused.
+
+    Raises:
+        ArgumentError: The pool has no whole numbers in a column `cluster`.
+
+    Notes:
+        Holds a batch and one cluster.
+    """
+
+    def __init__(
+        self, pool: Pool, config: DistillConfig, fates: Fates, *, num_threads: int = 0
+    ) -> None:
+        names = pool.schema.names
+        if "cluster" not in names or not pa.types.is_integer(pool.schema.field("cluster").type):
+            raise ArgumentError(
+                "expected a column 'cluster' with whole numbers, got a pool with "
+                f"{', '.join(names)}; run `lmmixup cluster` first and name its folder"
+            )
+        self._pool = pool
+        self._config = config
+        self._fates = fates
+        self._num_threads = num_threads
+        self.num_clusters = self.num_split = self.num_refused = 0
+
+    def __iter__(self) -> Iterator[Part]:
+        """Reads on as parts are asked for.
+
+        Raises:
+            DataError: A record has no cluster, or a cluster is in two places.
+        """
+        done: set[int] = set()
+        limit = self._config.limit
+        for cluster, rows in groupby(self._rows(), key=lambda row: row[0]):
+            if cluster in done:
+                raise DataError(f"cluster {cluster} is in two places; sort the pool by cluster")
+            done.add(cluster)
+            sources = [source for _, source in rows]
+            if limit is not None and self.num_clusters == limit:
+                self._leave(sources, BEYOND_LIMIT)
+                continue
+            self.num_clusters += 1
+            yield from self._parts(cluster, sources)
+
+    def _rows(self) -> Iterator[tuple[int, Source]]:
+        for batch in self._pool.batches(COLUMNS, num_threads=self._num_threads):
+            start = len(self._fates)
+            self._fates.expect(batch.num_rows)
+            columns = [batch.column(name).to_pylist() for name in COLUMNS]
+            for row, values in enumerate(zip(*columns, strict=True), start):
+                record_id, source, prompt, completion, task_type, cluster = values
+                if cluster is None:
+                    raise DataError(f"record {record_id!r} has no cluster; leave it out")
+                texts = prompt or "", completion or ""
+                yield cluster, Source(row, record_id, source, *texts, task_type)
+
+    def _parts(self, cluster: int, sources: list[Source]) -> Iterator[Part]:
+        full: list[Source] = []
+        for source in sources:
+            if source.prompt.strip() or source.completion.strip():
+                full.append(source)
+            else:
+                self._fates.leave(source.row, EMPTY)
+        groups, too_long = self._fitting(full)
+        if (too_long or len(groups) > 1) and self._config.too_long == "refuse":
+            self.num_refused += 1
+            self._leave(full, TOO_LONG)
+            return
+        self._leave(too_long, TOO_LONG)
+        self.num_split += len(groups) > 1
+        for number, group in enumerate(groups):
+            yield Part(cluster, number, tuple(group))
+
+    def _fitting(self, sources: Sequence[Source]) -> tuple[list[list[Source]], list[Source]]:
+        """Groups that fit a prompt, in order, and the records that do not fit by themselves."""
+        room = self._config.max_prompt_tokens * BYTES_PER_TOKEN - CONTRACT_BYTES
+        groups: list[list[Source]] = []
+        too_long: list[Source] = []
+        left = 0
+        for source in sources:
+            size = source.num_bytes()
+            if size > room:
+                too_long.append(source)
+                continue
+            if not groups or size > left:
+                groups.append([])
+                left = room
+            groups[-1].append(source)
+            left -= size
+        return groups, too_long
+
+    def _leave(self, sources: Sequence[Source], reason: str) -> None:
+        for source in sources:
+            self._fates.leave(source.row, reason)
+
+
+CONTRACT_BYTES = max(
+    sum(len(turn["content"].encode()) for turn in messages({"task_type": kind, "records": []}))
+    for kind in TASK_TYPES
+)
+"""What the contract takes of a prompt, at most."""

@@ -1,0 +1,80 @@
+"""What distilling would ask or make, without asking and writing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lmmixup.distill.chat import chat_request
+from lmmixup.distill.extractive import extract
+from lmmixup.distill.parts import Fates, Parts
+from lmmixup.llm import Prices
+from lmmixup.progress import SILENT, Reporter
+
+if TYPE_CHECKING:
+    from lmmixup.distill.config import DistillConfig
+    from lmmixup.distill.parts import Part
+    from lmmixup.pool import Pool
+
+NUM_SHOWN = 20
+"""Records that are shown where no limit says how many."""
+
+
+def preview(
+    pool: Pool, config: DistillConfig, *, num_threads: int = 0, reporter: Reporter = SILENT
+) -> list[tuple[str, str]]:
+    """What `run` would do with the same pool and config; asks nothing and writes nothing.
+
+    Args:
+        pool: The clustered records; read once.
+        config: As for `run`.
+        num_threads: Threads that read the pool; 0 takes all.
+        reporter: Where progress goes.
+
+    Returns:
+        Label and value of each line: the turns that a model would get, or the record that
+        `extractive` would make, of the clusters up to `limit`, or of the first 20; then the
+        numbers of the whole run, its tokens (an estimate) and its price at most, where every
+        attempt is needed. The cache is not looked at.
+
+    Source:
+        Ours.
+    """
+    parts = Parts(pool, config, fates := Fates(), num_threads=num_threads)
+    lines: list[tuple[str, str]] = []
+    num_shown = config.limit or NUM_SHOWN
+    num_parts = tokens = most = 0
+    for part in parts:
+        if parts.num_clusters <= num_shown:
+            lines += _shown(part, config)
+        num_parts += 1
+        if config.model is not None:
+            request = chat_request(part, config, 0)
+            tokens += request.estimated_tokens()
+            most += request.most_tokens()
+        reporter("preview", num_parts, 0)
+    lines += [("clusters", f"{parts.num_clusters:,}"), ("records to make", f"{num_parts:,}")]
+    lines += [
+        (f"leftover: {reason}", f"{number:,}")
+        for reason, number in sorted(fates.counts().items())
+        if reason != "open"
+    ]
+    if config.model is not None:
+        attempts = config.retries + 1
+        prices = Prices(config.price_in, config.price_out)
+        cost = prices.cost(most * attempts, num_parts * config.max_tokens * attempts)
+        unknown = "unknown: give price_in and price_out"
+        lines += [
+            ("requests", f"{num_parts:,}"),
+            ("prompt tokens (estimate)", f"{tokens:,}"),
+            ("price at most", unknown if cost is None else f"{cost:,.4f}"),
+        ]
+    return lines
+
+
+def _shown(part: Part, config: DistillConfig) -> list[tuple[str, str]]:
+    name = f"cluster {part.cluster}" + (f" part {part.part}" if part.part else "")
+    if config.model is None:
+        taken = extract(part.record()["records"], config.max_tokens)
+        return [(f"{name} prompt", taken.prompt), (f"{name} completion", taken.completion)]
+    turns = chat_request(part, config, 0).messages
+    return [(f"{name} {turn['role']}", turn["content"]) for turn in turns]

@@ -1,0 +1,128 @@
+"""The stage `distill`: a clustered pool in, one made record for each cluster out."""
+
+from __future__ import annotations
+
+from contextlib import aclosing
+from typing import TYPE_CHECKING
+
+from lmmixup.distill.chat import ChatMixer
+from lmmixup.distill.config import DistillConfig
+from lmmixup.distill.extractive import ExtractiveMixer
+from lmmixup.distill.files import DistilledFiles
+from lmmixup.distill.mixer import Refused
+from lmmixup.distill.parts import Fates, Parts
+from lmmixup.errors import DataError
+from lmmixup.llm import run_async
+from lmmixup.progress import SILENT, Reporter
+from lmmixup.stage import StageResult, StageRun
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lmmixup.distill.mixer import Mixed, Mixer
+    from lmmixup.pool import Pool
+
+STOP_AFTER = 50
+"""Parts without a single record after which no more are tried."""
+
+
+def run(
+    pool: Pool,
+    config: DistillConfig | None = None,
+    *,
+    output: str | Path,
+    overwrite: bool = False,
+    num_threads: int = 0,
+    reporter: Reporter = SILENT,
+) -> StageResult:
+    """Makes one record of each cluster.
+
+    Every record of the pool is either used, and then in `sources` of exactly one made record, or
+    leftover with its reason.
+
+    Args:
+        pool: Records with a column `cluster`, cluster by cluster: what `lmmixup cluster` writes.
+        config: Mixer, lengths, server.
+        output: Folder to make.
+        overwrite: Replace an output that exists.
+        num_threads: Threads that read the pool; 0 takes all.
+        reporter: Where progress goes.
+
+    Returns:
+        The finished folder: `data.parquet` (the made records, canonical, with `sources`,
+        `source_names`, `cluster`, `part`, `mixer`, `think`), `leftover.parquet` (records that went
+        into none, with `reason`), `answers.parquet` (a model's answers as they came, where one
+        was asked), `dropped.parquet`, `rejects.jsonl`, `manifest.json`.
+
+    Raises:
+        ArgumentError: The pool has no column `cluster`.
+        DataError: A cluster is in two places, or the first 50 gave no record, unless
+            `config.keep_going`.
+        LmmixupError: The server cannot be reached, refuses everything, or the cost limit is
+            reached. Answers that were paid for are in the cache: the same run goes on from them.
+        OutputExistsError: The output exists and `overwrite` is false.
+
+    Notes:
+        Streams: memory holds a window of clusters, and two bytes a record. The pool is read twice.
+        A run that was killed and started again ends with the same bytes.
+
+    Source:
+        METHOD §1, §3; the mixer `extractive` is ours.
+    """
+    config = config or DistillConfig()
+    stage_run = StageRun(
+        "distill", output, config=config, pool=pool, overwrite=overwrite, reporter=reporter
+    )
+    with stage_run as open_run:
+        fates = Fates()
+        parts = Parts(pool, config, fates, num_threads=num_threads)
+        mixer = mixer_of(config, open_run.work, reporter)
+        files = DistilledFiles(open_run, mixer.name, fates)
+        run_async(_mix(mixer, parts, files, config, reporter))
+        open_run.figures |= {
+            "mixer": mixer.name,
+            "clusters": parts.num_clusters,
+            "clusters_split": parts.num_split,
+            "clusters_too_long": parts.num_refused,
+            "refused": dict(sorted(files.refused.items())),
+            **mixer.figures(),
+        }
+        files.finish(pool, num_threads)
+    if stage_run.result is None:
+        raise RuntimeError("the run ended without a result")
+    return stage_run.result
+
+
+def mixer_of(config: DistillConfig, work: Path, reporter: Reporter) -> Mixer:
+    """The mixer that a config names.
+
+    Args:
+        config: The config.
+        work: Folder that survives a kill.
+        reporter: Where a mixer says what it costs.
+    """
+    if config.model is None:
+        return ExtractiveMixer(config.max_tokens)
+    return ChatMixer(config, work, reporter)
+
+
+async def _mix(
+    mixer: Mixer, parts: Parts, files: DistilledFiles, config: DistillConfig, reporter: Reporter
+) -> None:
+    num_done = 0
+    async with mixer, aclosing(mixer.mix(parts)) as all_mixed:
+        async for mixed in all_mixed:
+            files.add(mixed)
+            num_done += 1
+            if num_done == STOP_AFTER and not files.num_made and not config.keep_going:
+                raise DataError(_nothing_made(mixed))
+            reporter("distill", num_done, 0)
+
+
+def _nothing_made(mixed: Mixed) -> str:
+    result = mixed.result
+    why = f"{result.reason}: {result.detail}" if isinstance(result, Refused) else ""
+    return (
+        f"the first {STOP_AFTER} clusters gave no record; the last one: {why}; look at the mixer, "
+        "or go on with keep_going"
+    )

@@ -1,0 +1,153 @@
+"""What is taken of some records: the same as by plain greedy choice, nothing twice, nothing cut."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lmmixup.distill.extractive import (
+    FEWEST_WORDS,
+    NEW_SHARE,
+    NO_COMPLETION,
+    OVER_LENGTH,
+    Extract,
+    _news,
+    extract,
+    sentences,
+    words,
+)
+
+if TYPE_CHECKING:
+    from lmmixup.contract import Pair
+
+
+def pairs(*texts: tuple[str, str]) -> list[Pair]:
+    return [{"prompt": prompt, "completion": completion} for prompt, completion in texts]
+
+
+def plain_news(offered: list[str], known: set[str], room: int) -> list[str]:
+    """The same choice, looking at every sentence every time."""
+    known, left, kept = set(known), list(range(len(offered))), []
+    while left:
+        news = {at: len(set(words(offered[at])) - known) for at in left}
+        at = min(left, key=lambda at: (-news[at], at))
+        left.remove(at)
+        has = set(words(offered[at]))
+        size = len(offered[at].encode()) + 1
+        is_new = news[at] and news[at] >= NEW_SHARE * len(has)
+        if is_new and len(has) >= FEWEST_WORDS and size <= room:
+            kept.append(at)
+            known |= has
+            room -= size
+    return [offered[at] for at in sorted(kept)]
+
+
+@given(
+    st.lists(st.lists(st.sampled_from("abcdefghijkl"), max_size=7).map(" ".join), max_size=14),
+    st.sets(st.sampled_from("abcdefghijkl")),
+    st.integers(0, 60),
+)
+@settings(max_examples=300, deadline=None)
+def test_chooses_like_the_plain_greedy_one(texts: list[str], known: set[str], room: int) -> None:
+    offered = [(0, number, text) for number, text in enumerate(texts)]
+    taken = Extract()
+    kept = _news(offered, set(known), room, taken)
+    assert kept == plain_news(texts, known, room)
+    assert len(kept) + taken.num_redundant + taken.num_fragments + taken.num_over == len(texts)
+
+
+@given(st.text(alphabet="ab1. \n!?\"'。中", max_size=60))
+def test_sentences_joined_are_the_text(text: str) -> None:
+    assert "".join(sentences(text)) == text
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["Why?", "why", "What is it?", "How come that it is?", ""]),
+            st.lists(st.sampled_from(["One two three.", "Four five six!", "Seven", "两个字。"]),
+                     max_size=4).map(" ".join),
+        ),
+        min_size=1, max_size=8,
+    ),
+    st.integers(1, 40),
+)  # fmt: skip
+@settings(deadline=None)
+def test_keeps_the_budget_and_makes_nothing_up(texts: list[tuple[str, str]], tokens: int) -> None:
+    taken = extract(pairs(*texts), tokens)
+    assert len(taken.completion.encode()) <= 4 * tokens
+    everything = " ".join(completion for _, completion in texts)
+    numbers = {str(number) for number in range(1, 9)}
+    assert set(words(taken.completion)) - numbers <= set(words(everything))
+    assert set(taken.left) <= set(range(len(texts)))
+    if taken.num_questions == 0:
+        assert set(taken.left) == set(range(len(texts)))
+
+
+def test_one_question_keeps_the_fullest_answer_and_adds_news() -> None:
+    taken = extract(
+        pairs(
+            ("Why is the sky blue?", "Because of the air."),
+            ("why is the sky blue", "The air scatters blue light more than red light.\nBecause!"),
+            ("Why is the sky blue??", "Sunsets look orange near dust. Air scatters light."),
+        ),
+        200,
+    )
+    assert taken.prompt == "Why is the sky blue?"
+    assert taken.completion == (
+        "The air scatters blue light more than red light.\nBecause!\n\n"
+        "Sunsets look orange near dust."
+    )
+    assert (taken.num_redundant, taken.num_fragments, taken.num_over) == (2, 0, 0)
+    assert not taken.left
+
+
+def test_different_questions_stay_with_their_answers() -> None:
+    taken = extract(pairs(("Capital of France?", "Paris."), ("Capital of Italy?", "Rome.")), 100)
+    assert taken.prompt == "(1) Capital of France?\n(2) Capital of Italy?"
+    assert taken.completion == "(1) Paris.\n(2) Rome."
+
+
+def test_prompts_that_are_nearly_the_same_are_different_questions() -> None:
+    asked = "Write a review with {} stars of five about an app that records the voice of its user"
+    taken = extract(pairs((asked.format(1), "It is bad."), (asked.format(5), "It is good.")), 100)
+    assert taken.num_questions == 2
+    assert taken.completion == "(1) It is bad.\n(2) It is good."
+
+
+def test_a_long_answer_that_comes_twice_stands_once() -> None:
+    answer = "Divide the part by the whole and multiply by one hundred."
+    taken = extract(pairs(("Percentages?", answer), ("How to get a percentage", answer + " ")), 100)
+    assert (taken.prompt, taken.completion) == ("Percentages?", answer)
+    assert not taken.left
+
+
+def test_lists_inside_of_answers_do_not_mix_with_the_numbers() -> None:
+    taken = extract(pairs(("A?", "1. a\n2. b"), ("B?", "c")), 100)
+    assert taken.completion == "(1) 1. a\n2. b\n\n(2) c"
+
+
+def test_code_and_lists_stay_whole() -> None:
+    code = "def f(x):\n    # twice\n    return 2 * x\n\n1. Call it.\n2. Print it."
+    assert extract(pairs(("Write f", code)), 100).completion == code
+
+
+def test_says_why_a_record_did_not_go_in() -> None:
+    taken = extract(pairs(("A?", "x y z"), ("B?", "  "), ("C?", "w " * 400)), 20)
+    assert taken.completion == "x y z"
+    assert taken.left == {1: NO_COMPLETION, 2: OVER_LENGTH}
+
+
+def test_a_text_above_the_budget_loses_whole_sentences_and_counts_them() -> None:
+    taken = extract(pairs(("Q?", "One is here. Two is here. Three is here.")), 7)
+    assert taken.completion == "One is here. Two is here."
+    assert taken.num_over == 1
+
+
+@pytest.mark.parametrize("script", ["今天天气很好。明天会下雨。", "สวัสดีชาวโลก", "Ünïcödé wörks."])
+def test_scripts_without_spaces_have_words(script: str) -> None:
+    assert len(words(script)) >= 2
+    assert extract(pairs(("?", script)), 100).completion == script
