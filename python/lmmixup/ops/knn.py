@@ -115,7 +115,7 @@ def knn(
     *,
     method: Literal["auto", "exact", "blocks", "usearch"] = "auto",
     cell_size: int = 8192,
-    overlap: int = 4,
+    overlap: int = 6,
     recall_sample: int = 0,
     seed: int = 0,
     num_threads: int = 0,

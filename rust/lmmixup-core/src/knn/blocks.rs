@@ -30,7 +30,7 @@ pub struct BlocksOptions {
 
 impl Default for BlocksOptions {
     fn default() -> Self {
-        Self { cell_size: 8192, overlap: 4, seed: 0 }
+        Self { cell_size: 8192, overlap: 6, seed: 0 }
     }
 }
 
