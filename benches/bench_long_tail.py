@@ -41,7 +41,7 @@ def rank_correlation(a: np.ndarray, b: np.ndarray) -> float:
 
 def main() -> None:
     """Run the rounds, compare the scores, write the results."""
-    args = measure.parse("Long-tail scores beside scikit-learn.", NAMES, NAMES)
+    args = measure.parser("Long-tail scores beside scikit-learn.", NAMES).parse_args()
     runs = measure.run_rounds("contenders.long_tail", args.only, args.pool, args.repeat, k=K)
     vectors = np.load(args.pool)
     truth = runs["sklearn"]

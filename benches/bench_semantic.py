@@ -79,7 +79,7 @@ def judge(vectors: np.ndarray, found: np.ndarray, threshold: float) -> dict[str,
 
 def main() -> None:
     """Run the rounds, judge who was kept, write the results."""
-    args = measure.parse("Semantic dedup beside semhash.", NAMES, NAMES)
+    args = measure.parser("Semantic dedup beside semhash.", NAMES).parse_args()
     runs = measure.run_rounds(
         "contenders.semantic", args.only, args.pool, args.repeat, threshold=THRESHOLD
     )
