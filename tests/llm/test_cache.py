@@ -111,14 +111,48 @@ def test_what_was_put_survives_a_kill(tmp_path: Path) -> None:
             assert cache.get(key(number)) == (Answer(str(number), "stop"), "s")
 
 
+OPENER = """
+import sys
+from pathlib import Path
+from lmmixup.llm import AnswerCache
+print("ready", flush=True)
+for line in sys.stdin:
+    AnswerCache(Path(line.strip())).close()
+    print("open", flush=True)
+"""
+
+
+def test_processes_that_make_the_file_at_once(tmp_path: Path) -> None:
+    openers = [
+        subprocess.Popen(
+            [sys.executable, "-c", OPENER], text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        )
+        for _ in range(4)
+    ]
+    try:
+        pipes = [(opener.stdin, opener.stdout) for opener in openers]
+        for name in ["", *(f"{number}.sqlite" for number in range(100))]:
+            for stdin, _ in pipes if name else []:
+                assert stdin is not None
+                print(tmp_path / name, file=stdin, flush=True)
+            for _, stdout in pipes:
+                assert stdout is not None
+                assert stdout.readline() == ("open\n" if name else "ready\n")
+    finally:
+        for opener in openers:
+            opener.communicate()
+
+
 def test_two_processes_share_a_file(tmp_path: Path) -> None:
     path = tmp_path / "answers.sqlite"
-    code = WRITER.replace("10_000_000", "300").replace("(32", "(32 + int(sys.argv[2])")
-    commands = [[sys.executable, "-c", code, str(path), str(which)] for which in range(2)]
+    code = WRITER.replace("10_000_000", "300").replace('32, "big"', "32, sys.argv[2]")
+    commands = [[sys.executable, "-c", code, str(path), order] for order in ("big", "little")]
     writers = [subprocess.Popen(command, stdout=subprocess.DEVNULL) for command in commands]
     assert [writer.wait() for writer in writers] == [0, 0]
+    keys = {number.to_bytes(32, order) for number in range(300) for order in ("big", "little")}
     with AnswerCache(path) as cache:
-        assert len(cache) == 600
+        assert len(cache) == len(keys) == 599
+        assert all(key in cache for key in keys)
 
 
 def test_where_the_config_points(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

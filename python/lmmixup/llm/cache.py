@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -74,28 +75,49 @@ class AnswerCache:
             raise
 
     def _open(self) -> None:
-        application = self._pragma("application_id")
+        if self._pragma("application_id") != APPLICATION_ID:
+            self._create()
         version = self._pragma("user_version")
-        tables = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-        if application != APPLICATION_ID and (tables or application):
-            raise FileError(
-                f"{self.path}: expected a cache of answers, got another program's SQLite file; "
-                "name another --cache"
-            )
         if version > VERSION:
             raise FileError(
                 f"{self.path}: written by a newer lmmixup (format {version}, this one knows "
                 f"{VERSION}); update lmmixup or name another --cache"
             )
-        self._db.execute("PRAGMA journal_mode = WAL")
+        self._log_ahead()
         self._db.execute("PRAGMA synchronous = NORMAL")
         self._db.execute(f"PRAGMA wal_autocheckpoint = {PAGES_AHEAD}")
-        if application != APPLICATION_ID or version != VERSION:
-            self._db.execute("BEGIN IMMEDIATE")
+
+    def _create(self) -> None:
+        """Makes the table under the write lock, unless another process was first."""
+        self._db.execute("BEGIN IMMEDIATE")
+        application = self._pragma("application_id")
+        if application != APPLICATION_ID:
+            tables = self._db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+            if tables or application:
+                raise FileError(
+                    f"{self.path}: expected a cache of answers, got another program's SQLite "
+                    "file; name another --cache"
+                )
             self._db.execute(_CREATE)
             self._db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
             self._db.execute(f"PRAGMA user_version = {VERSION}")
-            self._db.execute("COMMIT")
+        self._db.execute("COMMIT")
+
+    def _log_ahead(self) -> None:
+        """Enters write-ahead mode.
+
+        SQLite does not wait for its timeout here when two processes enter at once: one of them
+        gets `database is locked` straight away, so the waiting is ours.
+        """
+        until = time.monotonic() + BUSY_TIMEOUT_S
+        while True:
+            try:
+                self._db.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                    raise
+            time.sleep(0.01)
 
     def _pragma(self, name: str) -> int:
         value: int = self._db.execute(f"PRAGMA {name}").fetchone()[0]
