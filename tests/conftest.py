@@ -26,7 +26,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(autouse=True)
 def _one_thread_of_torch(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Threads of torch spin while they wait: on a busy machine two are ten times slower than one."""
+    """Waiting threads of torch spin: on a busy machine two are ten times slower than one."""
     if request.node.get_closest_marker("torch") is None:
         yield
         return
