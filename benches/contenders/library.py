@@ -15,12 +15,12 @@ if TYPE_CHECKING:
 
 
 def lexical() -> Run:
-    """lmmixup with what the base install has, 2,048 dimensions."""
+    """What the base install has, 2,048 dimensions."""
     return _build("lexical")
 
 
 def wordllama() -> Run:
-    """lmmixup with the vectors of wordllama, 256 dimensions."""
+    """The vectors of wordllama, 256 dimensions."""
     return _build("wordllama")
 
 
