@@ -19,7 +19,6 @@ from contenders import library
 
 NAMES = ("lexical", "wordllama")
 RATING = "rating_gpt_4o_mini"
-SHARE = 0.8
 SEED = 3
 
 
@@ -42,7 +41,7 @@ def write_part(pool: Path, path: Path) -> int:
     """The 80 % of the records on which the figures of docs/knn_bayes.md are fitted."""
     table = pq.read_table(pool)
     order = np.random.default_rng(SEED).permutation(len(table))
-    part = np.sort(order[len(table) - int(len(table) * SHARE) :])
+    part = np.sort(order[len(table) // 5 :])
     pq.write_table(table.take(part), path)
     return len(part)
 

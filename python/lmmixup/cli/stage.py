@@ -10,8 +10,10 @@ import click
 
 from lmmixup.cli import EXIT_FAILED, EXIT_REJECTS
 from lmmixup.cli.options import build, command_with, options_for, options_of
+from lmmixup.interrupts import Held
 from lmmixup.pool import PoolOptions, open_pool
 from lmmixup.progress import SILENT, Bars, Reporter
+from lmmixup.stage import InterruptedWhenDoneError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -85,14 +87,22 @@ def stage_command(
                 )
                 show_preview(lines, as_json=given["json"])
                 return 0
-            result = run(
-                pool,
-                stage_config,
-                output=given["output"],
-                overwrite=given["overwrite"],
-                num_threads=given["num_threads"],
-                reporter=reporter,
-            )
+            try:
+                result = run(
+                    pool,
+                    stage_config,
+                    output=given["output"],
+                    overwrite=given["overwrite"],
+                    num_threads=given["num_threads"],
+                    reporter=reporter,
+                )
+            except InterruptedWhenDoneError as late:
+                result = late.result
+            with Held():  # the output is there: Ctrl-C has nothing left to stop
+                reporter.close()
+                return tell(result, given)
+
+    def tell(result: StageResult, given: Mapping[str, Any]) -> int:
         show_rejects(result)
         if given["json"]:
             click.echo(json.dumps(result.manifest))
