@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lmmixup.cli.stage import stage_command
-from lmmixup.mixture import MixtureConfig, open_texts, run
+from lmmixup.mixture import MixtureConfig, open_texts, preview, run
 
 if TYPE_CHECKING:
     from lmmixup.stage import StageResult
@@ -17,15 +17,17 @@ def nothing_made(result: StageResult) -> str | None:
     """Says that not one sample was made."""
     if result.counts["made"] or not result.counts["input"]:
         return None
-    return f"no text gave a sample; see {result.path / 'dropped.parquet'} and the manifest's refused"
+    return (
+        f"no text gave a sample; see {result.path / 'dropped.parquet'} and the manifest's refused"
+    )
 
 
 build_command = stage_command(
     "build",
     run,
     MixtureConfig,
-    help="Make the training set of a mixer of plain TEXTS (a column `text`, and `title` where there "
-    "is one): good records of five task types, each with bad variants of it, by rules without any "
+    help="Make the training set of a mixer of plain TEXTS (a column `text`, and `title` where "
+    "there is one): good records of five task types, each with bad variants of it, by rules without any "
     "model, or by a model on an OpenAI-compatible server; split by article; with a library of each "
     "task type.",
     examples=[
@@ -39,6 +41,7 @@ build_command = stage_command(
         "validation.parquet": "samples for its validation",
         "test.parquet": "samples of articles that are in none of the others",
         "edits.parquet": "every typing error, to be undone",
+        "answers.parquet": "every answer of a model as it came",
         "README.md": "data-set card",
         "croissant.json": "its metadata for machines",
         "dropped.parquet": "texts that gave no sample, and why",
@@ -46,6 +49,7 @@ build_command = stage_command(
     },
     sources=click.Argument(["sources"], nargs=-1, required=True, metavar="TEXTS..."),
     open_sources=open_texts,
+    preview=preview,
     complaint=nothing_made,
 )
 

@@ -5,7 +5,8 @@
 
 from lmmixup.mixture.config import MixtureConfig
 from lmmixup.mixture.noise import Edit, add_noise, undo
+from lmmixup.mixture.preview import preview
 from lmmixup.mixture.stage import run
 from lmmixup.mixture.texts import open_texts
 
-__all__ = ["Edit", "MixtureConfig", "add_noise", "open_texts", "run", "undo"]
+__all__ = ["Edit", "MixtureConfig", "add_noise", "open_texts", "preview", "run", "undo"]

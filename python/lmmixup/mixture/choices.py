@@ -6,7 +6,8 @@ import re
 from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
-from lmmixup.mixture.prose import MONTHS, NATIONS, Span, spans
+from lmmixup.mixture.prose import Span, spans
+from lmmixup.mixture.vocabulary import BEFORE_PEOPLE, BEFORE_PLACES, HEADS, MONTHS, NATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,17 +18,6 @@ if TYPE_CHECKING:
 
     from lmmixup.mixture.passage import Passage
 
-_HEADS = frozenset(
-    "University College School Institute Academy River Lake Mountain Mountains Island Islands County City Province "
-    "District Street Road Park Company Corporation Party War Battle Church Cathedral Castle Museum Theatre Award "
-    "Awards Prize League Cup Championship Station Airport Railway Bridge Army Navy Act Treaty Empire Kingdom "
-    "Republic Council Court Club Records Band Orchestra Society Association Festival Hospital Station".split()
-)
-_PLACE_BEFORE = frozenset("in at near from around throughout".split())
-_PERSON_BEFORE = frozenset(
-    "by with and actor actress singer director writer starring husband wife father mother son daughter brother "
-    "sister president married composer producer politician king queen minister".split()
-)
 _BEFORE = re.compile(r"(\w+)[\s\"]+$")
 MOST_LIKE = 24
 """Candidates that are looked at for one specific."""
@@ -77,13 +67,16 @@ class Choices:
         if span.kind != "name":
             return span.kind
         words = span.text.split(" ")
-        if words[-1] in _HEADS:
+        if words[-1] in HEADS:
             return f"name {words[-1]}"
-        if len(words) > 1 and words[0] in self._first_names:
+        if self.is_person(span.text):
             return "person"
-        place, person = self._votes.get(span.text, (0, 0))
         if len(words) == 1 and span.text.isupper():
             return "initials"
+        return self._name_kind(span, text, words)
+
+    def _name_kind(self, span: Span, text: str, words: list[str]) -> str:
+        place, person = self._votes.get(span.text, (0, 0))
         if place > person and not text[: span.start].endswith("the "):
             return "place"
         the = " with the" if text[: span.start].endswith(("the ", "The ")) else ""
@@ -163,8 +156,8 @@ def _votes(passages: Sequence[Passage]) -> dict[str, tuple[int, int]]:
                 continue
             before = _BEFORE.search(passage.text, max(0, span.start - 16), span.start)
             word = before[1] if before else ""
-            votes[span.text][0] += word in _PLACE_BEFORE
-            votes[span.text][1] += word in _PERSON_BEFORE
+            votes[span.text][0] += word in BEFORE_PLACES
+            votes[span.text][1] += word in BEFORE_PEOPLE
     return {name: (place, person) for name, (place, person) in votes.items()}
 
 

@@ -74,7 +74,7 @@ class MixtureConfig(CallConfig):
     """Share of what is for GRPO that is for validation."""
 
     max_prompt_tokens: int = Field(default=2400, ge=1)
-    """Tokens of a prompt, contract included, 4 UTF-8 bytes each; variants beyond it are left out."""
+    """Tokens of a prompt, contract included, 4 UTF-8 bytes each; further variants are left out."""
 
     library: bool = True
     """Build a library of each task type from the training articles."""
@@ -111,6 +111,9 @@ class MixtureConfig(CallConfig):
 
     min_rating: int = Field(default=4, ge=0, le=5)
     """Rating of 0 to 5 from which what a model wrote is kept."""
+
+    keep_going: bool = Field(default=False, exclude=True)
+    """Go on where the first 50 passages give no record."""
 
     limit: int | None = Field(default=None, ge=1)
     """Take the first passages only, so many; the others are dropped."""

@@ -44,17 +44,19 @@ _HEDGES = (
     "and whatnot", "if I remember it", "roughly anyway",
 )  # fmt: skip
 _OPENINGS = (
-    "I guess ", "Maybe ", "Kinda hard to say, but ", "Hmm, perhaps ", "Not sure, but ", "Well, basically ",
-    "Sort of: ", "No idea really, though ",
+    "I guess ", "Maybe ", "Kinda hard to say, but ", "Hmm, perhaps ", "Not sure, but ",
+    "Well, basically ", "Sort of: ", "No idea really, though ",
 )  # fmt: skip
 _FILLERS = (
-    "Like I already said, ", "In other words again, ", "Repeating myself here, ", "Same thing once more: ",
-    "Again and again, ", "As mentioned above already, ", "To say it twice, ", "Needless to repeat, ",
+    "Like I already said, ", "In other words again, ", "Repeating myself here, ",
+    "Same thing once more: ", "Again and again, ", "As mentioned above already, ",
+    "To say it twice, ", "Needless to repeat, ",
 )  # fmt: skip
 _EMPTY_WORDS = {
     INFORMATION: (
-        "Blah blah, and so forth.", "Skipping the remainder here.", "More stuff exists somewhere, whatever.",
-        "Details are left aside, sorry.", "Too lazy for the rest.", "Cut short, look it up yourself.",
+        "Blah blah, and so forth.", "Skipping the remainder here.",
+        "More stuff exists somewhere, whatever.", "Details are left aside, sorry.",
+        "Too lazy for the rest.", "Cut short, look it up yourself.",
     ),
     REASONING: (
         "Because I say so.", "Dunno why.", "Don't ask me for reasons.", "Just accept it.",
@@ -176,7 +178,8 @@ class Degrader:
             others = [place for place in range(len(piece.options)) if place != piece.right]
             piece.options[random.choice(others)] = random.choice(_NO_CHOICE)
             piece.prompt = self._vague(piece.prompt, random)
-            piece.core = LETTERS[piece.right] + ")" + random.choice((" I think", " probably", " maybe"))
+            doubt = random.choice(("I think", "probably", "maybe"))
+            piece.core = f"{LETTERS[piece.right]}) {doubt}"
         else:
             if piece.task_type in ("tfq", "qa"):
                 piece.prompt = self._vague(piece.prompt, random)
@@ -218,18 +221,20 @@ class Degrader:
         found = [span for span in spans(text) if span.text not in passage.topic]
         random.shuffle(found)
         for span in found:
-            others = self._choices.like(span, text, passage, 1, random)
-            if others:
-                pattern = re.compile(rf"(?<!\w){re.escape(span.text)}(?!\w)")
-                piece.core = pattern.sub(lambda _: others[0], piece.core)
-                piece.details = [pattern.sub(lambda _: others[0], one) for one in piece.details]
-                piece.wrong = (span.text, others[0])
+            for other in self._choices.like(span, text, passage, 1, random):
+                piece.core = _replaced(piece.core, span.text, other)
+                piece.details = [_replaced(one, span.text, other) for one in piece.details]
+                piece.wrong = (span.text, other)
                 return
         negated = _BE.sub(r" \1 not ", piece.core, count=1)
         if negated == piece.core:
             negated = f"It is not true that {_lower(piece.core)}"
         piece.wrong = (piece.core, negated)
         piece.core = negated
+
+
+def _replaced(text: str, old: str, new: str) -> str:
+    return re.sub(rf"(?<!\w){re.escape(old)}(?!\w)", lambda _: new, text)
 
 
 def _hedged(text: str, random: Random) -> str:
@@ -360,5 +365,19 @@ def _shorter(sentence: str) -> str:
 def _lower(sentence: str) -> str:
     """A sentence as it goes on behind another word, where its first word may be lower-cased."""
     first = sentence.partition(" ")[0]
-    small = {"The", "A", "An", "It", "He", "She", "In", "On", "By", "At", "This", "Because", "Which"}
+    small = {
+        "The",
+        "A",
+        "An",
+        "It",
+        "He",
+        "She",
+        "In",
+        "On",
+        "By",
+        "At",
+        "This",
+        "Because",
+        "Which",
+    }
     return sentence[:1].lower() + sentence[1:] if first in small else sentence

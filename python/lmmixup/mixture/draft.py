@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lmmixup.llm import Outcome
 
 LETTERS = "ABCD"
 
@@ -76,13 +80,32 @@ class Variant:
 
 
 @dataclass(frozen=True)
+class Attempt:
+    """One answer of a model on the way to a record.
+
+    Attributes:
+        step: `write`, `rate` or `degrade`.
+        number: Number of the attempt, from 0.
+        outcome: The answer as it came, or why there is none.
+        problem: Why it cannot be used; `None` where it can.
+    """
+
+    step: str
+    number: int
+    outcome: Outcome
+    problem: str | None
+
+
+@dataclass(frozen=True)
 class Refusal:
     """Why a passage gives no record of a task type.
 
     Attributes:
         reason: A few words to group by.
         detail: A sentence, or what exactly came.
+        attempts: What a model was asked for it.
     """
 
     reason: str
     detail: str = ""
+    attempts: tuple[Attempt, ...] = ()

@@ -41,7 +41,7 @@ def pairs(
     others = idx_NK[rows, columns]
     order = np.lexsort((others, rows, -sim_NK[rows, columns]))
     taken: set[int] = set()
-    out = []
+    out: list[tuple[int, int]] = []
     for at in order:
         one, other = int(rows[at]), int(others[at])
         if len(out) == most:
@@ -72,31 +72,24 @@ def fuse(one: Draft, other: Draft, random: Random) -> Draft:
         return _one_of_four(one, other, topic, random)
     if kind == "tfq":
         return _both_statements(one, other, topic, shortened=shortened)
-    if kind == "cs":
-        prompt = f"{one.prompt}; {other.prompt}"
-    elif kind == "qa":
+    core, second = one.core, other.core
+    if kind == "qa":
         prompt = f"{one.prompt} And {_inner(other.prompt)}"
+        core, second = _answer_to(one), _answer_to(other)
+    elif kind == "cs":
+        prompt = f"{one.prompt}; {other.prompt}"
     else:
         prompt = f"Write a paragraph about {topic}." if topic else one.prompt
-    details = (*one.details, other.core, *other.details)
-    if kind == "qa":
-        details = (*one.details, f"{_answer_to(other)}", *other.details)
-        core = _answer_to(one)
-        return Draft(kind, topic, prompt, core, details, shortened=shortened)
-    return Draft(kind, topic, prompt, one.core, details, shortened=shortened)
+    details = (*one.details, second, *other.details)
+    return Draft(kind, topic, prompt, core, details, shortened=shortened)
 
 
 def _answer_to(draft: Draft) -> str:
     """A short answer with what it answers, since two of them stand together."""
     if not draft.topic or draft.topic in draft.core:
         return draft.core
-    return f"{draft.topic}: {draft.core[:1].lower()}{draft.core[1:]}" if _is_phrase(draft.core) else (
-        f"{draft.topic}: {draft.core}"
-    )
-
-
-def _is_phrase(core: str) -> bool:
-    return core.startswith(("In ", "On ", "At ", "By ", "Because ", "Near "))
+    is_phrase = draft.core.startswith(("In ", "On ", "At ", "By ", "Because ", "Near "))
+    return f"{draft.topic}: {_inner(draft.core) if is_phrase else draft.core}"
 
 
 def _inner(question: str) -> str:

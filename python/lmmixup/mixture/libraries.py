@@ -1,4 +1,4 @@
-"""Libraries of the training articles, one a task type, and how well they tell quality from length."""
+"""Libraries of the training articles, and whether they tell quality from length."""
 
 from __future__ import annotations
 
@@ -101,8 +101,13 @@ def build_libraries(
     dim = config.library_dim
     if dim is None and config.library_embedder == "lexical":
         dim = LEXICAL_DIM
-    given = library.LibraryConfig(
-        text="completion", embedder=config.library_embedder, dim=dim, seed=config.seed
+    given = library.LibraryConfig.model_validate(
+        {
+            "text": "completion",
+            "embedder": config.library_embedder,
+            "dim": dim,
+            "seed": config.seed,
+        }
     )
     figures = {}
     for kind, table in records.tables():

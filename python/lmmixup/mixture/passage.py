@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from lmmixup.mixture.prose import sentences
+from lmmixup.mixture.vocabulary import BACKWARD, PEOPLE
 
 _BRACKET = re.compile(r"\s*\([^()]*\)")
 _LEAD = re.compile(
@@ -15,30 +16,16 @@ _LEAD = re.compile(
     re.S,
 )
 _PRONOUN = re.compile(r"^(He|She|It|His|Her|Its)\b(?! (?:who|which)\b)")
-_BACKWARD = re.compile(
-    r"^(?:He|She|It|They|His|Her|Its|Their|This|That|These|Those|Such|There|Here|And|But|Or|So|Then|Also|"
-    r"However|Thus|Therefore|Moreover|Furthermore|Additionally|Instead|Nevertheless|Meanwhile|Later|After|Other|"
-    r"Another|Both|We|I|You|Who|Which|Again|Hence|Afterwards?|Eventually|Finally|Soon|Subsequently|Conversely|"
-    r"Similarly|Likewise|Otherwise|Still|Yet|Despite|Suddenly)\b"
+_BACKWARD = re.compile(rf"^(?:{'|'.join(sorted(BACKWARD))})\b")
+_WHOLE = re.compile(r"^[\"'(]?[A-Z0-9].*[a-z0-9)\"'%][.!?][\"')]*$", re.S)
+_LIFE = re.compile(
+    r"\bborn\b|[A-Z][a-z]+(?: \d+,)? \d{4} ?[\u2013-]+ ?.*[A-Z][a-z]+(?: \d+,)? \d{4}$"
 )
-_WHOLE = re.compile(r"^[\"'(]?[A-Z0-9].*[a-z0-9)\"'%][.!?][\"')]*$|^[\"'(]?[A-Z0-9].*[a-z]\.[\"']?$", re.S)
-_LIFE = re.compile(r"\bborn\b|[A-Z][a-z]+(?: \d+,)? \d{4} ?[\u2013-]+ ?.*[A-Z][a-z]+(?: \d+,)? \d{4}$")
 _AFTER_HEAD = re.compile(
-    r",|;| (?:of|by|from|in|for|with|who|that|which|at|on|based|directed|written|produced|starring)\b"
+    r",|;| (?:of|by|from|in|for|with|who|that|which|at|on|based|directed|written|"
+    r"produced|starring)\b"
 )
-_PERSON = re.compile(
-    r"\b(?:actor|actress|politician|writer|author|singer|musician|composer|player|director|painter|artist|"
-    r"poet|lawyer|officer|king|queen|bishop|priest|scientist|philosopher|footballer|journalist|businessman|"
-    r"producer|screenwriter|novelist|historian|engineer|economist|diplomat|judge|soldier|coach|wrestler|"
-    r"physicist|chemist|mathematician|nobleman|noblewoman|duke|duchess|count|countess|prince|princess|emperor|"
-    r"model|dancer|photographer|architect|songwriter|rapper|comedian|cricketer|athlete|swimmer|boxer|activist|"
-    r"manager|physician|industrialist|filmmaker|activist|abolitionist|naturalist|botanist|pianist|violinist|guitarist|"
-    r"cartoonist|theologian|missionary|explorer|inventor|general|admiral|character|deity|goddess|saint|consort|wife|son|"
-    r"daughter|brother|sister|member|grandmaster|entrepreneur|editor|teacher|professor|scholar|critic|jurist|"
-    r"surgeon|astronomer|geologist|driver|cyclist|golfer|jockey|skier|skater|runner|jumper|goalkeeper|defender|"
-    r"midfielder|striker|pitcher|quarterback|linebacker|vocalist|drummer|bassist|sculptor|designer|chef)\b",
-    re.I,
-)
+_PERSON = re.compile(rf"\b(?:{'|'.join(sorted(PEOPLE))})\b", re.I)
 
 
 @dataclass(frozen=True)

@@ -6,17 +6,9 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
-MONTHS = (
-    "January", "February", "March", "April", "May", "June", "July", "August", "September",
-    "October", "November", "December",
-)  # fmt: skip
+from lmmixup.mixture.vocabulary import ABBREVIATIONS, MONTHS, NATIONS, NOT_NAMES
 
 _MONTH = "|".join(MONTHS)
-_ABBREVIATIONS = frozenset(
-    "mr mrs ms dr st jr sr prof gen col lt sgt capt rev hon gov sen rep no vol ed eds vs etc inc ltd "
-    "co corp bros mt ft lit ca c cf al op pp fig approx dept univ e.g i.e u.s u.k b.c a.d p.m a.m "
-    "ph.d d.c maj adm fr bl jan feb mar apr jun jul aug sep sept oct nov dec".split()
-)
 _END = re.compile(r"[.!?]+[\"')\u2019\u201d\]]*\s+(?=[\"'(\u2018\u201c]*[A-Z0-9])")
 _LAST_WORD = re.compile(r"([\w.]+)$")
 
@@ -85,7 +77,7 @@ def sentences(text: str) -> list[str]:
         before = text[start : end.start()]
         last = _LAST_WORD.search(before)
         word = last[1] if last else ""
-        if end[0].startswith(".") and (word.lower() in _ABBREVIATIONS or _is_initial(word)):
+        if end[0].startswith(".") and (word.lower() in ABBREVIATIONS or _is_initial(word)):
             continue
         if before.count("(") > before.count(")"):
             continue
@@ -100,28 +92,19 @@ def _is_initial(word: str) -> bool:
     return re.fullmatch(r"(?:[A-Z]\.)*[A-Z]", word) is not None
 
 
-NATIONS = frozenset(
-    "American British English French German Italian Spanish Indian Chinese Japanese Korean Russian Canadian "
-    "Australian Irish Scottish Welsh Dutch Belgian Swedish Norwegian Danish Finnish Polish Austrian Swiss "
-    "Greek Turkish Iranian Pakistani Bangladeshi Egyptian Israeli Brazilian Mexican Argentine Chilean Cuban "
-    "Portuguese Romanian Hungarian Czech Bulgarian Serbian Croatian Ukrainian Filipino Indonesian Malaysian "
-    "Thai Vietnamese Nigerian Kenyan Jamaican Icelandic Estonian Latvian Lithuanian".split()
+_JOINS = (
+    r"of|the|de|du|von|van|der|la|al|"
+    r"and(?= [A-Z]\w+ (?:University|College|Company|Railway))"
 )
-_NOT_NAMES = frozenset(
-    "The A An In On At By For From With And But Or As It Its He She They His Her Their This That These "
-    "Those There When While After Before During Since Although Though However Also Both Some Many Most "
-    "One Two Three All Each Other Such If To Of Born Based Despite Because Until Upon Under Over Into "
-    "Following According Early Later Then Now I We You Who Which What Where Here Not No Only "
-    "Her Him Them Mr Mrs Dr Sir".split()
-) | frozenset(MONTHS)
-
+_CAPITALISED = r"[A-Z][\w'\u2019]*\w(?:-[A-Z]\w+)*"
+_BEFORE_NUMBER = r"(?<![\w.,$\u00a3\u20ac\u2013/:-])"
 _SPAN = re.compile(
     rf"(?P<date>\b\d{{1,2}} (?:{_MONTH}) \d{{4}}\b|\b(?:{_MONTH}) \d{{1,2}}, \d{{4}}\b)"
     r"|(?P<year>\b(?:1[0-9]|20)\d\d\b(?![,.\u2013%-]?\d|-\w))"
-    r"|(?P<number>(?<![\w.,$\u00a3\u20ac\u2013/-])\d{1,3}(?:,\d{3})+(?![\w\u2013/-])|(?<![\w.,$\u00a3\u20ac\u2013/:-])\d+(?:\.\d+)?"
-    r"(?!(?:[\w\u2013/:-]|[.,]\d)))"
-    r"|(?P<name>\b[A-Z][\w'\u2019]*\w(?:-[A-Z]\w+)*(?:(?: (?:of|the|de|du|von|van|der|la|al|and(?= [A-Z]\w+ (?:University|College|Company|Railway)))){0,2}"
-    r"(?: [A-Z]\.)* [A-Z][\w'\u2019]*\w(?:-[A-Z]\w+)*)*)"
+    rf"|(?P<number>{_BEFORE_NUMBER}\d{{1,3}}(?:,\d{{3}})+(?![\w\u2013/-])"
+    rf"|{_BEFORE_NUMBER}\d+(?:\.\d+)?(?!(?:[\w\u2013/:-]|[.,]\d)))"
+    rf"|(?P<name>\b{_CAPITALISED}"
+    rf"(?:(?: (?:{_JOINS})){{0,2}}(?: [A-Z]\.)* {_CAPITALISED})*)"
 )
 
 
@@ -157,11 +140,11 @@ def spans(text: str) -> tuple[Span, ...]:
         kind, start, end = str(match.lastgroup), match.start(), match.end()
         if kind == "name":
             words = match[0].split(" ")
-            while words and words[0] in _NOT_NAMES:
+            while words and words[0] in NOT_NAMES:
                 start += len(words.pop(0)) + 1
             while words and words[0] in ("of", "the", "de", "and"):
                 start += len(words.pop(0)) + 1
-            while words and words[-1] in _NOT_NAMES:
+            while words and words[-1] in NOT_NAMES:
                 end -= len(words.pop()) + 1
             if words and words[-1].endswith(("'s", "\u2019s")):
                 end -= 2

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lmmixup.mixture.passage import without_brackets
-from lmmixup.mixture.prose import MONTHS
+from lmmixup.mixture.vocabulary import MONTHS, PARTICIPLES, PAST
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,31 +16,32 @@ if TYPE_CHECKING:
     from lmmixup.mixture.passage import Passage
 
 _MONTH = "|".join(MONTHS)
-_DATE = rf"(?:\d{{1,2}} (?:{_MONTH}) \d{{4}}|(?:{_MONTH}) \d{{1,2}}, \d{{4}}|(?:{_MONTH}) \d{{4}}|(?:1[0-9]|20)\d\d)"
+_DATE = (
+    rf"(?:\d{{1,2}} (?:{_MONTH}) \d{{4}}|(?:{_MONTH}) \d{{1,2}}, \d{{4}}|(?:{_MONTH}) \d{{4}}"
+    r"|(?:1[0-9]|20)\d\d)"
+)
 _BORN = re.compile(rf"\bborn (?:[A-Z][^;,()\d]+[;,] ?)?(?:on |in )?(?P<date>{_DATE})")
 _DIED = re.compile(rf"(?:\u2013 ?|\bdied |\bd\. )(?P<date>{_DATE})\s*$")
-_DONE = (
-    r"(?:[a-z]+ly |first |also |again )?(?:[a-z]{2,}ed|born|built|held|won|made|written|sold|shot|set|begun|taken|"
-    r"given|sent|lost|found|brought|led|run|shown|known|drawn|bought|broken|chosen|sung|put)"
-)
+_DONE = rf"(?:[a-z]+ly |first |also |again )?(?:[a-z]{{2,}}ed|{'|'.join(sorted(PARTICIPLES))})"
 _WHEN = re.compile(
     rf"^(?P<subject>[^,;:]{{2,70}}?) (?P<be>was|were) (?P<what>{_DONE}\b(?! [A-Z])[^,;:]{{0,80}}?) "
     rf"(?P<in>in|on) (?P<date>{_DATE})(?=[,.; ])"
 )
 _BY = re.compile(
-    r"^(?P<subject>[^,;:]{2,70}?) (?P<be>was|were|is|are) (?P<what>" + _DONE + r"(?: [a-z]+){0,3}) by "
+    r"^(?P<subject>[^,;:]{2,70}?) (?P<be>was|were|is|are) (?P<what>"
+    + _DONE
+    + r"(?: [a-z]+){0,3}) by "
     r"(?P<who>[A-Z][\w.'-]+(?:(?: (?:de|van|von|of|the|and))* [A-Z][\w.'-]*)*)"
 )
+_IS = r"^(?P<subject>[^,;:]{2,70}?) (?P<be>was|were|is|are) "
 _WHERE = re.compile(
-    r"^(?P<subject>[^,;:]{2,70}?) (?P<be>was|were|is|are) (?P<what>born|located|situated|headquartered|buried|"
-    r"held|raised|educated|filmed|shot) (?P<in>in|at|on|near) (?P<place>(?:the )?[A-Z][\w' -]+(?:, [A-Z][\w' -]+){0,2})"
+    _IS + r"(?P<what>born|located|situated|headquartered|buried|held|raised|educated|filmed|shot) "
+    r"(?P<in>in|at|on|near) (?P<place>(?:the )?[A-Z][\w' -]+(?:, [A-Z][\w' -]+){0,2})"
 )
-_WHY = re.compile(
-    r"^(?P<subject>[^,;:]{2,70}?) (?P<be>was|were|is|are) (?P<what>[a-z][^;:]{2,90}?),? because (?P<why>(?!of\b).{12,})$"
-)
+_WHY = re.compile(_IS + r"(?P<what>[a-z][^;:]{2,90}?),? because (?P<why>(?!of\b).{12,})$")
 _DID = re.compile(
-    r"^(?P<who>(?:[A-Z][\w.'-]+ )+)(?P<rest>(?:[a-z]+ly )?(?:[a-z]{3,}ed|won|became|wrote|began|made|took|led|held|left|met|"
-    r"built|sold|gave|found|ran|lost|sent|bought|drew|chose|taught|fought|set|won|beat|broke|grew|kept|sang|spoke) .+)$"
+    r"^(?P<who>(?:[A-Z][\w.'-]+ )+)"
+    rf"(?P<rest>(?:[a-z]+ly )?(?:[a-z]{{3,}}ed|{'|'.join(sorted(PAST))}) .+)$"
 )
 _IN_YEAR = re.compile(rf"^(?P<in>In|On) (?P<date>{_DATE}),? (?P<what>[A-Z].+)$")
 _SUBJECT = re.compile(r"^(?:\"|The |An? )?[A-Z0-9]")
@@ -96,7 +97,9 @@ def _of_lead(passage: Passage) -> Iterator[Question]:
             short = f"{_at(born['date'])}."
             yield Question(f"When was {lead.subject} born?", short, born["date"], 0)
         if died := _DIED.search(lead.bracket):
-            yield Question(f"When did {lead.subject} die?", f"{_at(died['date'])}.", died["date"], 0)
+            yield Question(
+                f"When did {lead.subject} die?", f"{_at(died['date'])}.", died["date"], 0
+            )
     if len(lead.what.split()) >= 3 and not lead.what.startswith("the"):
         who = "Who" if passage.is_person else "What"
         text = f"{who} {lead.verb} {_inside(lead.subject, passage)}?"
@@ -129,10 +132,13 @@ def _of_sentence(
     if found and choices.is_person(found["who"].strip()):
         rest = found["rest"].rstrip(".")
         if not re.search(r"\b(?:his|her|he|she|their)\b", rest.split(",")[0]):
-            yield asked(f"Who {rest.split(', ')[0]}?", f"{found['who'].strip()}.", found["who"].strip())
+            yield asked(
+                f"Who {rest.split(', ')[0]}?", f"{found['who'].strip()}.", found["who"].strip()
+            )
     found = _IN_YEAR.match(sentence)
     if found and passage.topic and len(found["what"]) >= 40:
-        text = f"What happened {found['in'].lower()} {found['date']} in connection with {passage.topic}?"
+        when = f"{found['in'].lower()} {found['date']}"
+        text = f"What happened {when} in connection with {passage.topic}?"
         yield Question(text, sentence, found["date"], number, repeats=True)
 
 
@@ -151,7 +157,10 @@ def _inside(subject: str, passage: Passage) -> str:
 
 
 def _is_subject(text: str) -> bool:
-    return _SUBJECT.match(text) is not None and not re.match(r"(?:In|On|At|By|When|While|As|If|Although|After|Before|From|For|With|During|What|How)\b", text)
+    return _SUBJECT.match(text) is not None and not re.match(
+        r"(?:In|On|At|By|When|While|As|If|Although|After|Before|From|For|With|During|What|How)\b",
+        text,
+    )
 
 
 def _at(date: str) -> str:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from lmmixup.mixture.draft import Draft, Refusal
 from lmmixup.mixture.passage import without_brackets
-from lmmixup.mixture.prose import NATIONS, Span, spans
+from lmmixup.mixture.prose import Span, spans
 from lmmixup.mixture.questions import questions
+from lmmixup.mixture.vocabulary import NATIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator
     from random import Random
 
     from lmmixup.mixture.choices import Choices
@@ -26,16 +27,20 @@ SHORTEST, LONGEST = 40, 300
 LONGEST_PARAGRAPH = 1200
 """Characters of a paragraph; one that is longer is shortened to whole sentences."""
 
-_ASKED = {"date": "date", "year": "year", "nation": "nationality", "person": "person", "place": "place"}
+_ASKED = {
+    "date": "date",
+    "year": "year",
+    "nation": "nationality",
+    "person": "person",
+    "place": "place",
+}
 _CITED = re.compile(r"^[\"'(]|\b(?:I|we|you|your|my|our)\b")
 
 NO_SENTENCE = Refusal("no-sentence", "no sentence of it can stand alone")
 NO_SPECIFIC = Refusal("no-specific", "no sentence has a number or name that others could stand for")
 
 
-def draft(
-    passage: Passage, task_type: str, choices: Choices, random: Random
-) -> Draft | Refusal:
+def draft(passage: Passage, task_type: str, choices: Choices, random: Random) -> Draft | Refusal:
     """A record of high quality from a passage.
 
     Args:
@@ -76,8 +81,12 @@ def _choice(passage: Passage, choices: Choices, random: Random) -> Draft | Refus
         if len(others) < 3:
             continue
         stem = _blanked(sentence, span.text)
-        what = _ASKED.get(choices.kind(span, sentence), "number" if span.kind == "number" else "name")
-        about = "" if passage.mentions_topic(stem) or not passage.topic else f" about {passage.topic}"
+        what = _ASKED.get(
+            choices.kind(span, sentence), "number" if span.kind == "number" else "name"
+        )
+        about = (
+            "" if passage.mentions_topic(stem) or not passage.topic else f" about {passage.topic}"
+        )
         options = [span.text, *others]
         random.shuffle(options)
         right = options.index(span.text)
@@ -129,7 +138,9 @@ def _category(passage: Passage, choices: Choices, random: Random) -> Draft | Ref
     for number, sentence in enumerate(passage.standing):
         if sentence and passage.mentions_topic(sentence):
             details = _following(passage, number, include=False)[: random.choice((1, 2))]
-            return Draft("cs", passage.topic, passage.title, sentence, details, shortened=not details)
+            return Draft(
+                "cs", passage.topic, passage.title, sentence, details, shortened=not details
+            )
     return Refusal("no-statement", "no sentence that stands alone names the title")
 
 
@@ -159,9 +170,7 @@ _DRAFTS: dict[str, Callable[[Passage, Choices, Random], Draft | Refusal]] = {
 }
 
 
-def _candidates(
-    passage: Passage, choices: Choices, random: Random
-) -> Iterator[tuple[str, Span]]:
+def _candidates(passage: Passage, choices: Choices, random: Random) -> Iterator[tuple[str, Span]]:
     """Statements with a specific of each that can be asked for, in drawn order."""
     found = []
     for sentence in passage.standing:
@@ -181,7 +190,12 @@ def _can_be_asked(span: Span, sentence: str, passage: Passage) -> bool:
     if span.kind == "name":
         words = set(re.findall(r"\w{3,}", span.text)) & set(re.findall(r"\w{3,}", passage.topic))
         quoted = sentence[: span.start].count('"') % 2 == 1
-        if words or quoted or sentence[span.end : span.end + 2] in ("'s", "-b") or span.text in NATIONS:
+        if (
+            words
+            or quoted
+            or sentence[span.end : span.end + 2] in ("'s", "-b")
+            or span.text in NATIONS
+        ):
             return False
         after = sentence[span.end : span.end + 1]
         if after not in " ,.;" or sentence[span.start - 1 : span.start] not in " ":
@@ -236,5 +250,3 @@ def _is_clean(sentence: str) -> bool:
         and re.search(r"[.!?][\"')]*$", sentence) is not None
         and not re.search(r"[|{}<>=\[\]]|\.\.\.|\*", sentence)
     )
-
-

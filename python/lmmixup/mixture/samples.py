@@ -209,7 +209,7 @@ def _noisy(
     random = random_for(config, "noise", sample_id, str(number))
     if random.random() >= config.noise:
         return variant
-    noisy = {}
+    noisy: dict[str, Any] = {}
     before = len(edits)
     for name in ("prompt", "completion"):
         noisy[name], made = add_noise(getattr(variant, name), random)

@@ -10,6 +10,7 @@ import pyarrow as pa
 from lmmixup.llm import run_async
 from lmmixup.mixture.build import Builder
 from lmmixup.mixture.card import write_card
+from lmmixup.mixture.chat import ChatTeacher
 from lmmixup.mixture.config import MixtureConfig
 from lmmixup.mixture.libraries import LibraryRecords, build_libraries
 from lmmixup.mixture.split import PARTS, TRAINING, split_articles
@@ -49,9 +50,9 @@ def run(
 
     Returns:
         The finished folder: `cold_start.parquet`, `rl.parquet`, `validation.parquet`,
-        `test.parquet` (a sample a row), `edits.parquet` (each typing error), `library/TASK_TYPE/`,
-        `README.md` (the data-set card), `croissant.json`, `dropped.parquet`, `rejects.jsonl`,
-        `manifest.json`.
+        `test.parquet` (a sample a row), `edits.parquet` (each typing error), `answers.parquet` (a
+        model's answers as they came, where one was asked), `library/TASK_TYPE/`, `README.md` (the
+        data-set card), `croissant.json`, `dropped.parquet`, `rejects.jsonl`, `manifest.json`.
 
     Raises:
         LmmixupError: The server cannot be reached, refuses everything, or the cost limit is
@@ -71,7 +72,7 @@ def run(
     )
     with stage_run as open_run:
         texts = read_texts(pool, config, num_threads=num_threads, reporter=reporter)
-        teacher = RulesTeacher(config)
+        teacher = teacher_of(config, open_run.work, reporter)
         builder = Builder(config, teacher, open_run, num_threads=num_threads)
         records = LibraryRecords(config)
         run_async(_build(builder, teacher, texts, records, config))
@@ -86,10 +87,21 @@ def run(
         open_run.figures |= figures
         _account(open_run, pool, texts, builder)
         open_run.close_writers()
-        write_card(open_run.folder, config, made)
+        write_card(open_run.folder, config, made, figures.get("library", {}))
     if stage_run.result is None:
         raise RuntimeError("the run ended without a result")
     return stage_run.result
+
+
+def teacher_of(config: MixtureConfig, work: Path, reporter: Reporter) -> Teacher:
+    """The teacher that a config names.
+
+    Args:
+        config: The config.
+        work: Folder that survives a kill.
+        reporter: Where a teacher says what it costs.
+    """
+    return RulesTeacher(config) if config.model is None else ChatTeacher(config, work, reporter)
 
 
 async def _build(

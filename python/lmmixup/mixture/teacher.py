@@ -7,7 +7,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeAlias
 
 from lmmixup.mixture.degrade import Degrader
-from lmmixup.mixture.draft import Draft, Refusal
+from lmmixup.mixture.draft import Attempt, Draft, Refusal
 from lmmixup.mixture.fuse import fuse
 from lmmixup.mixture.rules import draft
 
@@ -50,6 +50,7 @@ class Written:
         rating: 0 to 5.
         rating_source: `construction`, or the judge.
         think: The teacher's own reasoning; `None` where it gives none.
+        attempts: What a model was asked for it.
     """
 
     ask: Ask
@@ -58,6 +59,7 @@ class Written:
     rating: int
     rating_source: str
     think: str | None = None
+    attempts: tuple[Attempt, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -69,12 +71,14 @@ class Fused:
         rating: 0 to 5.
         rating_source: As of `Written`.
         think: As of `Written`.
+        attempts: As of `Written`.
     """
 
     draft: Draft
     rating: int
     rating_source: str
     think: str | None = None
+    attempts: tuple[Attempt, ...] = ()
 
 
 Outcome: TypeAlias = Written | Refusal

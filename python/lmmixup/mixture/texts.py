@@ -133,9 +133,7 @@ def _add(
         seen[text] = row["id"]
         passage_id = row["id"] if len(parts) == 1 else f"{row['id']}#{number}"
         at = len(texts.passages)
-        texts.passages.append(
-            Passage(at, passage_id, row["id"], row["source"] or "", title, text)
-        )
+        texts.passages.append(Passage(at, passage_id, row["id"], row["source"] or "", title, text))
         taken += 1
     if not taken:
         texts.outcomes[place] = reason

@@ -54,7 +54,10 @@ def think(task_type: str, topics: Sequence[str], variants: Sequence[Variant]) ->
             lines.append(f"Record {number} {_joined(faults)}.")
     sound = [str(number) for number, one in enumerate(variants, 1) if _is_sound(one)]
     if sound:
-        lines.append(f"I rely on record{'s' * (len(sound) > 1)} {_joined(sound)} and put together what they say.")
+        lines.append(
+            f"I rely on record{'s' * (len(sound) > 1)} {_joined(sound)} and put together what "
+            "they say."
+        )
     lines.append(f"The result is {_GOALS[task_type]}.")
     return " ".join(lines)
 
