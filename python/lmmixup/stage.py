@@ -285,12 +285,20 @@ class StageRun:
         }
         return json.dumps(key, sort_keys=True, indent=1)
 
-    def _complete(self) -> dict[str, Any]:
-        """Writes what is missing; gives the manifest."""
-        self._write_rejects()
+    def close_writers(self) -> None:
+        """Writes the footers, for a stage that describes its finished files in another one."""
         self._dropped()
         for sink in self._sinks.values():
             sink.close()
+
+    def _complete(self) -> dict[str, Any]:
+        """Writes what is missing; gives the manifest."""
+        self._write_rejects()
+        self.close_writers()
+
+    def _finish(self) -> None:
+        self._write_rejects()
+        self.close_writers()
         self.counts.check()
         manifest = self._manifest()
         (self.folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")

@@ -18,7 +18,7 @@ from lmmixup.stage import InterruptedWhenDoneError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from lmmixup.pool import RejectLog
+    from lmmixup.pool import Pool, RejectLog
     from lmmixup.stage import StageConfig, StageResult
 
 MAX_REJECTS_SHOWN = 10
@@ -52,6 +52,7 @@ def stage_command(
     complaint: Callable[[StageResult], str | None] = lambda _result: None,
     more_sources: click.Option | None = None,
     shortcuts: Mapping[str, tuple[str, str]] | None = None,
+    open_sources: Callable[..., Pool] = open_pool,
 ) -> click.Command:
     """The command of a stage.
 
@@ -71,6 +72,7 @@ def stage_command(
         more_sources: An option that names sources as well, called `more_sources`.
         shortcuts: Flags that stand for an option with a value, such as
             `{"--semantic": ("method", "semantic")}`.
+        open_sources: Opens the sources, as `open_pool` does.
 
     Returns:
         A click command.
@@ -80,7 +82,7 @@ def stage_command(
         given_sources = [*given.pop("sources"), *given.pop("more_sources", ())]
         stage_config = build(config, given)
         with make_reporter(quiet=given["quiet"] or given["json"]) as reporter:
-            pool = open_pool(given_sources, build(PoolOptions, given))
+            pool = open_sources(given_sources, build(PoolOptions, given))
             if preview is not None and given["is_preview"]:
                 lines = preview(
                     pool, stage_config, num_threads=given["num_threads"], reporter=reporter
