@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from decimal import Decimal
 
 Kind = Literal["number", "name", "negation"]
+
+_CHOICE = re.compile(r"^[ \t]*[A-D]\).*$", re.M)
 
 KINDS: tuple[Kind, ...] = ("number", "name", "negation")
 """What is looked for."""
@@ -46,6 +49,30 @@ class Faithfulness:
 
     coverage: tuple[float, ...]
     unfounded: tuple[Unfounded, ...]
+
+
+class Tally:
+    """What a run's records keep, and how many of them are flagged."""
+
+    def __init__(self) -> None:
+        self._num_records = self._num_sources = 0
+        self._coverage = 0.0
+        self._num_by_kind: Counter[str] = Counter()
+        self._num_flagged = 0
+
+    def add(self, coverage: Sequence[float], unfounded: Sequence[Unfounded]) -> None:
+        """Counts one record."""
+        self._num_records += 1
+        self._num_sources += len(coverage)
+        self._coverage += sum(coverage)
+        self._num_flagged += bool(unfounded)
+        self._num_by_kind.update({one.kind for one in unfounded})
+
+    def figures(self) -> dict[str, float | int | None]:
+        """Mean coverage of a source, flagged records, and those with each kind of finding."""
+        mean = round(self._coverage / self._num_sources, 6) if self._num_sources else None
+        flagged = {f"flagged_{kind}": self._num_by_kind[kind] for kind in KINDS}
+        return {"mean_coverage": mean, "flagged": self._num_flagged, **flagged}
 
 
 def check(made: str, sources: Sequence[str]) -> Faithfulness:
@@ -87,6 +114,15 @@ def check(made: str, sources: Sequence[str]) -> Faithfulness:
     negations = new_negations(made, new, known, sources)
     unfounded += [Unfounded("negation", text) for text in negations]
     return Faithfulness(_coverage(own, contents), tuple(unfounded))
+
+
+def said(prompt: str, completion: str, task_type: str | None) -> str:
+    """What a record states: all of it, but for the choices of a multiple choice.
+
+    Wrong choices are not in the sources, and should not be; the right one is the completion.
+    """
+    asked = _CHOICE.sub("", prompt) if task_type == "mcq" else prompt
+    return f"{asked}\n{completion}"
 
 
 def _content(text: str) -> set[str | Decimal]:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 COLUMNS = ("id", "source", "prompt", "completion", "task_type", "cluster")
 """What is read of a pool."""
 
+LICENCES = ("licence", "license")
+"""Columns with a record's licence; the first that the pool has is read."""
+
 EMPTY = "empty"
 TOO_LONG = "prompt-too-long"
 BEYOND_LIMIT = "beyond-limit"
@@ -45,6 +48,7 @@ class Source:
         prompt: Its prompt; may be empty.
         completion: Its completion; may be empty.
         task_type: One of `TASK_TYPES`, or `None`.
+        licence: Its licence, or `None`.
     """
 
     row: int
@@ -53,6 +57,7 @@ class Source:
     prompt: str
     completion: str
     task_type: str | None
+    licence: str | None = None
 
     def num_bytes(self) -> int:
         """What it takes of a prompt, at most."""
@@ -157,6 +162,11 @@ class Parts:
                 "expected a column 'cluster' with whole numbers, got a pool with "
                 f"{', '.join(names)}; run `lmmixup cluster` first and name its folder"
             )
+        self._licence = [
+            name
+            for name in LICENCES
+            if name in names and pa.types.is_string(pool.schema.field(name).type)
+        ][:1]
         self._pool = pool
         self._config = config
         self._fates = fates
@@ -183,16 +193,17 @@ class Parts:
             yield from self._parts(cluster, sources)
 
     def _rows(self) -> Iterator[tuple[int, Source]]:
-        for batch in self._pool.batches(COLUMNS, num_threads=self._num_threads):
+        names = [*COLUMNS, *self._licence]
+        for batch in self._pool.batches(names, num_threads=self._num_threads):
             start = len(self._fates)
             self._fates.expect(batch.num_rows)
-            columns = [batch.column(name).to_pylist() for name in COLUMNS]
+            columns = [batch.column(name).to_pylist() for name in names]
             for row, values in enumerate(zip(*columns, strict=True), start):
-                record_id, source, prompt, completion, task_type, cluster = values
+                record_id, source, prompt, completion, task_type, cluster, *licence = values
                 if cluster is None:
                     raise DataError(f"record {record_id!r} has no cluster; leave it out")
                 texts = prompt or "", completion or ""
-                yield cluster, Source(row, record_id, source, *texts, task_type)
+                yield cluster, Source(row, record_id, source, *texts, task_type, *licence)
 
     def _parts(self, cluster: int, sources: list[Source]) -> Iterator[Part]:
         full: list[Source] = []

@@ -12,7 +12,7 @@ from lmmixup.distill.files import DistilledFiles
 from lmmixup.distill.mixer import Refused
 from lmmixup.distill.parts import Fates, Parts
 from lmmixup.errors import DataError
-from lmmixup.llm import run_async
+from lmmixup.llm import Prices, run_async
 from lmmixup.progress import SILENT, Reporter
 from lmmixup.stage import StageResult, StageRun
 
@@ -77,7 +77,8 @@ def run(
         fates = Fates()
         parts = Parts(pool, config, fates, num_threads=num_threads)
         mixer = mixer_of(config, open_run.work, reporter)
-        files = DistilledFiles(open_run, mixer.name, fates)
+        prices = Prices(config.price_in, config.price_out)
+        files = DistilledFiles(open_run, mixer.name, fates, prices)
         run_async(_mix(mixer, parts, files, config, reporter))
         open_run.figures |= {
             "mixer": mixer.name,
