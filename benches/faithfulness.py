@@ -264,7 +264,9 @@ def write_numbers(sentence: str, rng: random.Random) -> str:
 
     ways = {"scaled": of_scale, "digits": of_digits, "word": of_word, "ordinal": of_ordinal}
     sentence = WRITTEN.sub(lambda match: ways[match.lastgroup or ""](match), sentence)
-    return re.sub(r"(\d) ?%", lambda match: match[1] + rng.choice(("%", " percent", " %")), sentence)
+    return re.sub(
+        r"(\d) ?%", lambda match: match[1] + rng.choice(("%", " percent", " %")), sentence
+    )
 
 
 def contract(sentence: str, rng: random.Random) -> str:
@@ -323,11 +325,17 @@ def plant_number(text: str, sources: Sequence[str], rng: random.Random) -> str:
         words = ENGINE.number_to_words(value).replace(",", "")
         if str(value) in there or words in there or ENGINE.ordinal(words) in there:
             continue
-        shown = words if value < 10**6 and rng.random() < 0.3 else rng.choice((f"{value:,}", str(value)))
+        shown = (
+            words
+            if value < 10**6 and rng.random() < 0.3
+            else rng.choice((f"{value:,}", str(value)))
+        )
         shown = str(value) if 1000 < value < 2100 else shown
         if old:
             return text[: old.start()] + shown + text[old.end() :]
-        ends = [match.start() for match in re.finditer(r"(?<=[a-z])[.,](?= |\Z)", text)] or [len(text)]
+        ends = [match.start() for match in re.finditer(r"(?<=[a-z])[.,](?= |\Z)", text)] or [
+            len(text)
+        ]
         at = rng.choice(ends)
         how = rng.choice((" in {}", " with {} others", ", about {}", " {} times"))
         return text[:at] + how.format(shown) + text[at:]
@@ -370,7 +378,11 @@ def plant_negation(text: str, rng: random.Random) -> str:
         ways.append(text[: match.end()] + rng.choice(more) + text[match.end() :])
     for match in re.finditer(r"(?<=[a-z] )([a-z]{3,})ed (?=[a-z]+ )", text):
         ways.append(text[: match.start()] + "never " + text[match.start() :])
-    for old, new in ((r"\bwith (?:a |the )?", "without "), (r"(?<=had )an? ", "no "), (r"(?<=have )an? ", "no ")):
+    for old, new in (
+        (r"\bwith (?:a |the )?", "without "),
+        (r"(?<=had )an? ", "no "),
+        (r"(?<=have )an? ", "no "),
+    ):
         ways += [text[: m.start()] + new + text[m.end() :] for m in re.finditer(old, text)]
     for old, new in AFFIXED.items():
         ways += [text[: m.start()] + new + text[m.end() :]
@@ -384,7 +396,9 @@ def _is_negated(text: str, planted: str) -> bool:
     at = next((place for place, pair in enumerate(zip(text, planted, strict=False)) if
                pair[0] != pair[1]), len(text))  # fmt: skip
     start = max(text.rfind(mark, 0, at) for mark in ".,;:\n") + 1
-    stop = min((place for mark in ".,;:\n" if (place := text.find(mark, at)) >= 0), default=len(text))
+    stop = min(
+        (place for mark in ".,;:\n" if (place := text.find(mark, at)) >= 0), default=len(text)
+    )
     return NEGATED.search(text[start:stop]) is not None
 
 
@@ -449,7 +463,9 @@ def main() -> None:
               f"{counts.caught_share:.2%}")  # fmt: skip
         for kind in KINDS:
             share = counts.num_caught[kind] / counts.num_planted[kind]
-            print(f"  {kind}: {counts.num_caught[kind]} of {counts.num_planted[kind]} = {share:.2%}")
+            print(
+                f"  {kind}: {counts.num_caught[kind]} of {counts.num_planted[kind]} = {share:.2%}"
+            )
         if "--show" in sys.argv and name == "thresholds":
             rng = random.Random(1)
             print(*rng.sample(counts.missed, min(60, len(counts.missed))), sep="\n")

@@ -132,9 +132,7 @@ def _content(text: str) -> set[str | Decimal]:
     return content
 
 
-def _coverage(
-    own: set[str | Decimal], contents: Sequence[set[str | Decimal]]
-) -> tuple[float, ...]:
+def _coverage(own: set[str | Decimal], contents: Sequence[set[str | Decimal]]) -> tuple[float, ...]:
     shared = Counter(one for content in contents for one in content)
 
     def weight(content: Iterable[str | Decimal]) -> float:

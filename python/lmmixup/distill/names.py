@@ -124,7 +124,10 @@ def new_names(
         gap, word = made[end : match.start()], match.group()
         is_start = end == 0 or _STARTS.search(gap) is not None
         end = match.end()
-        if not _is_name(word, made[end : end + 40], is_start=is_start) or (root := stem(word)) not in new:
+        if (
+            not _is_name(word, made[end : end + 40], is_start=is_start)
+            or (root := stem(word)) not in new
+        ):
             continue
         if _is_form_of_one(root, known) or _is_acronym(word, sources):
             continue

@@ -103,7 +103,9 @@ def new_negations(
     if not own and not prefixed:
         return []
     theirs = [
-        one for source in sources for one in negations(source, NUM_BEFORE + WIDER, NUM_AFTER + WIDER)
+        one
+        for source in sources
+        for one in negations(source, NUM_BEFORE + WIDER, NUM_AFTER + WIDER)
     ]
     found = [one.text for one in own if not _is_founded(one, theirs, known)]
     for root in sorted(prefixed):
