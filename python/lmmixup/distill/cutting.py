@@ -1,4 +1,4 @@
-"""How clusters are cut for a mixer: what its prompt may hold, and which records it gets together."""
+"""How clusters are cut for a mixer: what a prompt holds, and which records go together."""
 
 from __future__ import annotations
 

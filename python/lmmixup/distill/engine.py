@@ -1,4 +1,4 @@
-"""What runs a mixer that is a folder on this machine: transformers, or vLLM where it is installed."""
+"""What runs a mixer that is a folder: transformers, or vLLM where it is installed."""
 
 from __future__ import annotations
 
@@ -92,8 +92,7 @@ class TransformersEngine:
         config: Lengths, temperature, seed.
 
     Notes:
-        Takes the GPU where there is one. Batches of the same prompts give the same bytes on the same
-        machine.
+        Takes the GPU where there is one. The same batch gives the same bytes on the same machine.
     """
 
     name = "transformers"
@@ -169,7 +168,7 @@ class VllmEngine:
         self._llm = LLM(model=str(path), seed=config.llm_seed or 0)
         self._params = SamplingParams
         self._config = config
-        self.context = int(self._llm.llm_engine.model_config.max_model_len)
+        self.context: int | None = int(self._llm.llm_engine.model_config.max_model_len)
 
     def write(self, prompts: Sequence[list[int]], number: int) -> list[Written]:
         """What the model writes after each prompt."""
@@ -207,7 +206,7 @@ def _ends(model: Any, tokenizer: Any) -> list[int]:
 def _check_folder(path: Path) -> None:
     if not (path / "config.json").exists() and not (path / "tokenizer_config.json").exists():
         raise FileError(
-            f"{path}: expected a folder of transformers with config.json; hint: --mixer local:FOLDER"
+            f"{path}: expected a folder with a model of transformers; hint: --mixer local:FOLDER"
         )
 
 

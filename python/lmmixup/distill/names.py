@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from lmmixup.distill.words import FUNCTION_WORDS, WORD, stem
+from lmmixup.distill.english import BARE_NOUNS, FUNCTION_WORDS, OPENERS, VERB_FORMS
+from lmmixup.distill.words import WORD, stem
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -22,7 +23,8 @@ LONGEST_ACRONYM = 6
 
 _STARTS = re.compile(r"[.!?:;\n\u2026\u3002\uff01\uff1f\"\u201c\u2018*#|]")
 _SUBJECT = re.compile(
-    r"['\u2019]s\b|[ \t]+(?:[A-Z]|(?:(?:also|and|first|later|never|not|often|once|or|then|who)\b[ \t]*)*"
+    r"['\u2019]s\b|[ \t]+(?:[A-Z]"
+    r"|(?:(?:also|and|first|later|never|not|often|once|or|then|who)\b[ \t]*)*"
     r"(?:is|was|are|were|has|had|have|will|would|can|could|may|might|must|did|does|do|became|began"
     r"|built|came|fell|felt|found|gave|got|grew|held|kept|knew|led|left|lost|made|met|ran|said|saw"
     r"|sent|sold|spent|spoke|stood|taught|thought|told|took|went|won|wrote|becomes|began|comes"
@@ -31,62 +33,10 @@ _SUBJECT = re.compile(
     r"|[a-z]{2,}ed)\b|[ \t]+(?:and|or|of|who|whose|in|at|from)\b)"
 )
 """What is behind a name that begins a sentence: its next word, or a verb that it is the subject
-of. A participle, a noun or an article behind it says that it is none: *Worth knowing*, *Known facts*,
-*Heat the oven*."""
+of. A participle, a noun or an article behind it says that it is none: *Worth knowing*, *Known
+facts*, *Heat the oven*."""
 
 _JOINS = re.compile(r"(?:['\u2019]s)?[ \t]*[-'\u2019]?[ \t]*")
-
-OPENERS = frozenset(
-    """
-    according accordingly added additional adding answer answers approach argue article aside aspect
-    assume average avoid based basic begin benefit big build case cause certain challenge change
-    check choose clear close collectively combine common compare compared consequently consider
-    context contrary create critics current data depending describe different difficult earlier
-    early effective ensure essential evidence examine example examples exploring explain explore
-    extra fact factors facts false famous feature find focus follow following formerly founded full
-    general generally good great group have help high highlights historians history identify imagine important
-    improve include included includes including increase information initially interesting
-    introduce key know large late later leading learn left long look lower main major making man
-    member members mention method modern multiple name named national native natural new note
-    notable noted number numerous old older option options order original overview part past people
-    place play popular position possible power practice present previous prior problem process
-    product provide public purpose question rather reason reasons recent record records reduce regarding
-    related remember report reports research researchers result results return review role sample
-    scientists section select set short show similar simple single situation small social sources
-    special specific start state statement step steps story strong study studies success such
-    suggest summary support system table take task team term text thanks think thought time tip
-    today topic total traditional true try type types typical understand unlike upper value various
-    verify version views want ways white wide word words work world write years young
-    """.split()
-)
-"""Words that begin sentences and are no names, beside `FUNCTION_WORDS`."""
-
-VERB_FORMS = frozenset(
-    """
-    arise bear beat begun bend bent bind bite blow blown bought bound break bred breed bring broken
-    brought build built burn burnt buy cast catch caught chosen cost cut dealt dig drawn draw drink
-    drive driven eat eaten fall fallen fed feed feel felt fight fly forget forgotten forgive freeze
-    frozen give given grow grown hang heard hear held hide hidden hit hold hung hurt keep kept lay
-    lead leave led lend lent let lie lost lose made make mean meant meet met paid pay put quit read
-    ride ridden ring rise risen run said sang seek seen sell send sent set shake shaken shine shown
-    shut sing sit sleep sold sought speak spend spent split spoken spread stand steal stick stood
-    stuck sung swear sweep swim swing taken taught teach tear tell think thought throw thrown told
-    torn understood wear win withdrawn woken won worn written
-    """.split()
-)
-"""Forms of irregular verbs that may begin a sentence: *Taken together*, *Put simply*."""
-
-BARE_NOUNS = frozenset(
-    """
-    advice age air art blood business children church climate coffee culture custom data death
-    education energy evidence experience faith fire food freedom gold government health heat home
-    ice knowledge labor labour language law legend life light literature love luck magic material
-    men money music nature news nobody oil oxygen paper peace poetry poverty power pressure prose
-    religion rice rumor rumour salt school science sleep snow society soil space speech sport steel
-    sugar time trade traffic travel truth war water weather wheat women wood youth
-    """.split()
-)
-"""Nouns that begin a sentence without an article: *Legend has it*."""
 
 _COMMON_ENDINGS = (
     "ly", "ing", "tion", "tions", "sion", "ment", "ments", "ness", "ity", "ities", "ists", "ers",

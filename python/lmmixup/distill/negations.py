@@ -23,12 +23,14 @@ WIDER = 1
 
 _CUE = re.compile(
     r"\b(?:not(?!\s+(?:only|just|least|merely|simply|to\s+mention)\b)"
-    r"|no(?!\s+(?:doubt|wonder|less|fewer|matter)\b)|nothing(?!\s+(?:but|short)\b)"
-    r"|without(?!\s+(?:a\s+)?doubt\b)|cannot|never|none(?!\s+other\b)|nobody|nowhere|neither|nor)\b"
+    r"|no(?!\s+(?:doubt|wonder|less|fewer|matter)\b)"
+    r"|nothing(?!\s+(?:but|short)\b)"
+    r"|without(?!\s+(?:a\s+)?doubt\b)|none(?!\s+other\b)"
+    r"|cannot|never|nobody|nowhere|neither|nor)\b"
     r"|n['\u2019]t\b",
     re.I,
 )
-"""Words that negate, outside of idioms that do not: *not only*, *no doubt*, *last but not least*."""
+"""Words that negate, outside of idioms that do not: *not only*, *no doubt*, *not least*."""
 
 _END = re.compile(r"[.!?\u2026]+(?=[\s\"'\u201d\u2019)\]]|\Z)|\n")
 _NUMBERED = re.compile(r"\.?\s*\d")
@@ -91,8 +93,8 @@ def new_negations(
         Each from its cue to the word that it negates.
 
     Notes:
-        A negation is found where a source has one among the same words, or the word itself with
-        a negative beginning: *not legal* and *illegal*. One without any content word in its
+        A negation is found where a source has one of the same word or among the same words, or the
+        word itself with a negative beginning: *not legal* and *illegal*. One without any content word in its
         sentence, such as the answer *No.*, is left out.
 
     Source:
@@ -121,6 +123,8 @@ def _is_founded(
     if not around:
         return True
     if one.after and any(beginning + one.after[0] in known for beginning, _ in _NEGATIVE):
+        return True
+    if any(one.after[:1] == other.after[:1] for other in theirs if one.after):
         return True
     shared = (len(around.intersection((*other.before, *other.after))) for other in theirs)
     return max(shared, default=0) >= SAME_NEGATION * len(around)

@@ -6,15 +6,13 @@ import re
 from dataclasses import dataclass
 from decimal import Decimal
 
-_SMALL = (
-    "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen "
-    "sixteen seventeen eighteen nineteen"
-).split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
-_SMALL_ORDINALS = (
-    "zeroth first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth "
-    "thirteenth fourteenth fifteenth sixteenth seventeenth eighteenth nineteenth"
-).split()
+_ONES = "zero one two three four five six seven eight nine ten eleven twelve"
+_TEENS = "thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
+_SMALL = [*_ONES.split(), *_TEENS.split()]
+_BELOW_THIRTEEN = "zeroth first second third fourth fifth sixth seventh eighth ninth tenth eleventh"
+_SMALL_ORDINALS = [*_BELOW_THIRTEEN.split(), "twelfth", *(f"{word}th" for word in _TEENS.split())]
+_ROUND = "twenty thirty forty fifty sixty seventy eighty ninety"
+_TENS = _ROUND.split()
 _UNITS = (
     {word: value for value, word in enumerate(_SMALL)}
     | {word: value for value, word in enumerate(_SMALL_ORDINALS)}
@@ -87,7 +85,8 @@ def numbers(text: str) -> list[Number]:
         Ours.
 
     Example:
-        >>> [sorted(map(int, one.values)) for one in numbers("1. Of 1,000, one thousand, 1.2 million")]
+        >>> found = numbers("1. Of 1,000, one thousand, 1.2 million")
+        >>> [sorted(map(int, one.values)) for one in found]
         [[1000], [1000], [1200000]]
     """
     found: list[Number] = []

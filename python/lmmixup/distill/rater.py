@@ -94,8 +94,8 @@ class Rater:
 
 def _table(pairs: Sequence[Pair]) -> pa.Table:
     return pa.table(
-        {name: pa.array([pair[name] for pair in pairs], pa.string()) for name in _COLUMNS}
+        {
+            "prompt": pa.array([pair["prompt"] for pair in pairs], pa.string()),
+            "completion": pa.array([pair["completion"] for pair in pairs], pa.string()),
+        }
     )
-
-
-_COLUMNS: tuple[str, ...] = ("prompt", "completion")

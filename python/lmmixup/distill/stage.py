@@ -84,7 +84,15 @@ def run(
         mixer = mixer_of(config, open_run.work, reporter, cutting)
         prices = Prices(config.price_in, config.price_out)
         files = DistilledFiles(open_run, mixer.name, fates, prices)
-        run_async(_mix(mixer, parts, lambda: cut(Fates()), files, config, reporter))
+        mixing = _mix(
+            mixer,
+            parts,
+            lambda: cut(Fates()),
+            files=files,
+            config=config,
+            reporter=reporter,
+        )
+        run_async(mixing)
         open_run.figures |= {
             "mixer": mixer.name,
             "clusters": parts.num_clusters,
@@ -128,6 +136,7 @@ async def _mix(
     mixer: Mixer,
     parts: Parts,
     again: Callable[[], Parts],
+    *,
     files: DistilledFiles,
     config: DistillConfig,
     reporter: Reporter,

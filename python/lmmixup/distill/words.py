@@ -6,6 +6,7 @@ import re
 import unicodedata
 from functools import lru_cache
 
+from lmmixup.distill.english import FUNCTION_WORDS
 from lmmixup.distill.numbers import NUMBER_WORDS
 
 # Thai, Lao, kana and Han have no spaces: a character counts as a word.
@@ -21,30 +22,6 @@ _SENTENCE = re.compile(
     re.S,
 )
 
-FUNCTION_WORDS = frozenset(
-    """
-    a about above across after again against ago all almost along already also although always am
-    among an and another any anyone anything are aren around as at away back be became because
-    become been before behind being below beside besides best better between beyond both but by
-    came can cannot come could couldn d despite did didn do does doesn doing don done down during
-    each either else enough especially etc even ever every everyone everything except far few
-    finally first for from further furthermore get gets gives given go goes going gone got had hadn has hasn
-    have haven having he hence her here hers herself him himself his how however i if in indeed
-    inside instead into is isn it its itself just kept last later least less let like likely ll m
-    made mainly make makes many may maybe me meanwhile might mightn mine more moreover most mostly
-    much must mustn my myself namely near nearly needn neither never nevertheless next no nobody
-    none nonetheless nor not nothing now nowhere o of off often oh ok on once one only onto or
-    other others otherwise ought our ours ourselves out outside over overall own per perhaps please
-    quite rather re really s same say says second see seem seems several shall she should shouldn
-    similarly since so some someone something sometimes soon still such t than that the their
-    theirs them themselves then there therefore these they thing things this those though through
-    throughout thus till to together too toward towards under unless until up upon us use used
-    using usually ve very via was wasn way we well went were weren what whatever when whenever
-    where whereas wherever whether which while who whole whom whose why will with within without
-    won would wouldn yes yet you your yours yourself
-    """.split()
-)
-"""English words that carry structure and no content of their own."""
 
 _SHORTEST_STEM = 3
 _VOWEL = re.compile("[aeiouy]")
