@@ -295,10 +295,6 @@ class StageRun:
         """Writes what is missing; gives the manifest."""
         self._write_rejects()
         self.close_writers()
-
-    def _finish(self) -> None:
-        self._write_rejects()
-        self.close_writers()
         self.counts.check()
         manifest = self._manifest()
         (self.folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
