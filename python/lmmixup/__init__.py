@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         rewards,
         select,
         split,
+        train,
     )
     from lmmixup import rate as rate
 
@@ -50,6 +51,7 @@ __all__ = [
     "rewards",
     "select",
     "split",
+    "train",
 ]
 
 __version__: str

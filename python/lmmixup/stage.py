@@ -339,27 +339,35 @@ class StageRun:
 
     def _open_partial(self) -> None:
         key_file = self._partial / "key.json"
-        key = self._key()
-        if key_file.exists() and key_file.read_text() == key:
+        key = self.key()
+        if self.earlier_key() == key:
             if self.work.exists() and any(self.work.iterdir()):
                 self.reporter.note(f"continuing an earlier run of {self.output}")
         else:
             shutil.rmtree(self.work, ignore_errors=True)
-            key_file.write_text(key)
+            key_file.write_text(json.dumps(key, sort_keys=True, indent=1))
         for folder in (self.folder, self.scratch):
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()
         self.work.mkdir(exist_ok=True)
 
-    def _key(self) -> str:
-        key = {
+    def key(self) -> dict[str, Any]:
+        """What makes two runs the same: stage, version, config, inputs."""
+        return {
             "stage": self.stage,
             "lmmixup": lmmixup.__version__,
             "config": self.config.model_dump(mode="json"),
             "pool": self.pool.options.model_dump(mode="json"),
             "inputs": [vars(file) for file in self.pool.inputs()],
         }
-        return json.dumps(key, sort_keys=True, indent=1)
+
+    def earlier_key(self) -> dict[str, Any] | None:
+        """The key of the run that left its work here, or `None`."""
+        try:
+            key: dict[str, Any] = json.loads((self._partial / "key.json").read_text())
+        except (OSError, ValueError):
+            return None
+        return key
 
     def _finish(self) -> None:
         self._write_rejects()
