@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import tiny_mixer
-from click.testing import CliRunner
-
-from lmmixup.cli import cli
+from training import invoke, read_log
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from click.testing import Result
 
 RECORDS = Path(__file__).resolve().parents[2] / "examples" / "rated.jsonl"
 NEEDED = ("torch", "transformers", "trl", "accelerate", "datasets")
@@ -74,21 +69,3 @@ def train(model: Path, mixture: Path, library_folder: Path, tmp_path: Path) -> C
         return read_log(tmp_path / name / kind / "log.jsonl")
 
     return call
-
-
-def invoke(kind: str, output: Path, paths: dict[str, Any], *options: str) -> Result:
-    """`lmmixup train KIND` on the CPU with the smallest batches."""
-    if kind == "sft":
-        paths = {key: value for key, value in paths.items() if key != "library"}
-        own = ["--max-tokens", "2048"]
-    else:
-        own = ["--max-completion-tokens", "12", "--max-prompt-tokens", "1024"]
-    named = [part for key, value in paths.items() for part in (f"--{key}", str(value))]
-    given = ["train", kind, "-o", str(output), *named, "--cpu", *own, *options]
-    return CliRunner().invoke(cli, given)
-
-
-def read_log(path: Path) -> list[dict[str, Any]]:
-    """The steps of a training's log."""
-    entries = [json.loads(line) for line in path.read_text().splitlines()]
-    return [entry for entry in entries if "loss" in entry]

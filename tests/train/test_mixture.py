@@ -60,7 +60,9 @@ def test_the_trainer_asks_as_the_contract_does(
 @pytest.mark.torch
 def test_what_is_too_long_is_left_out_whole_or_refused(mixture: Path, tokenizer: Any) -> None:
     samples = open_mixture(mixture, "sft").samples()
-    lengths = sorted(len(row["input_ids"]) for row in sft_rows(samples, tokenizer, SftConfig()).rows)
+    lengths = sorted(
+        len(row["input_ids"]) for row in sft_rows(samples, tokenizer, SftConfig()).rows
+    )
     limit = lengths[len(lengths) // 2]
     kept = sft_rows(samples, tokenizer, SftConfig(max_tokens=limit))
     assert len(kept.rows) + len(kept.dropped) == len(samples)

@@ -74,7 +74,7 @@ def test_wrong_settings_say_what_is_wrong(assignment: str, message: str | None) 
 def test_batches_must_divide() -> None:
     with pytest.raises(ArgumentError, match=r"takes 16 sequences, which is no multiple of .* = 12"):
         resolve("sft", given={"micro_batch_size": 4, "processes": 3})
-    with pytest.raises(ArgumentError, match="save_every must be a multiple of .* 8, got 100"):
+    with pytest.raises(ArgumentError, match=r"save_every must be a multiple of .* 8, got 100"):
         resolve("grpo", given={"rollout_batch_size": 128})
 
 

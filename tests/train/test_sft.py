@@ -8,7 +8,7 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from conftest import invoke  # type: ignore[import-not-found]
+from training import invoke, stop_after
 
 from lmmixup.errors import FileError, OutputExistsError, TrainError
 from lmmixup.train import checkpoint
@@ -71,19 +71,6 @@ def test_a_stopped_training_goes_on_as_if_it_had_not(
     assert checkpoint.last_whole(kept) == kept / "checkpoint-2"
 
     assert losses(train("sft", "out", *SHORT, "--save-every", "2")) == whole
-
-
-def stop_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
-    from lmmixup.train.trainer import Guarded
-
-    before = Guarded.log
-
-    def log(self: Any, logs: dict[str, float], start_time: float | None = None) -> None:
-        before(self, logs, start_time)
-        if self.state.global_step == steps:
-            raise RuntimeError("stopped")
-
-    monkeypatch.setattr(Guarded, "log", log)
 
 
 def test_only_the_last_checkpoints_stay(
@@ -178,8 +165,6 @@ def test_adapters_are_merged_or_kept(train: Callable[..., Any], tmp_path: Path) 
     assert all(weight.allclose(two[name], atol=1e-6) for name, weight in one.items())
 
 
-def test_json_is_the_manifest_alone(
-    model: Path, mixture: Path, tmp_path: Path
-) -> None:
+def test_json_is_the_manifest_alone(model: Path, mixture: Path, tmp_path: Path) -> None:
     result = invoke("sft", tmp_path / "o", {"model": model, "data": mixture}, *SHORT, "--json")
     assert json.loads(result.stdout)["figures"]["steps"] == 4

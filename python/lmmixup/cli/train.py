@@ -11,7 +11,7 @@ import click
 from lmmixup.cli.options import command_with, options_of
 from lmmixup.cli.stage import JSON, OUTPUT, OVERWRITE, QUIET, make_reporter, show_result
 from lmmixup.errors import ArgumentError
-from lmmixup.train.config import CONFIGS, SftConfig
+from lmmixup.train.config import CONFIGS
 from lmmixup.train.export import DTYPES, export
 from lmmixup.train.mixture import open_mixture
 from lmmixup.train.plan import Plan, plan
@@ -163,66 +163,70 @@ def _schema() -> int:
 
 _COMMON = [OVERWRITE, _PREPARE, QUIET, JSON]
 
+_SFT = command_with(
+    "sft",
+    _train("sft"),
+    [_DATA, OUTPUT, *_options("sft"), *_COMMON],
+    help="Fine-tune a model on the cold-start part; writes OUTPUT/sft.",
+    examples=[
+        "lmmixup train sft --model Qwen/Qwen2.5-1.5B-Instruct --data mixture -o out",
+        "lmmixup train sft --preset paper-7b --data mixture -o out --gpus 8 --zero 3",
+        "lmmixup train sft --preset smoke --model out/sft --data mixture -o tried",
+    ],
+)
+
+_GRPO = command_with(
+    "grpo",
+    _train("grpo"),
+    [_DATA, OUTPUT, *_options("grpo"), *_COMMON],
+    help="Train a model by GRPO on the RL part; writes OUTPUT/grpo.",
+    examples=[
+        "lmmixup train grpo --preset paper-1.5b --model out/sft --data mixture --library lib -o out",
+        "lmmixup train grpo --model out/sft --data mixture --library lib -o out --set beta=0.04",
+    ],
+)
+
+_PLAN = command_with(
+    "plan",
+    _plan,
+    [
+        click.Argument(["kind"], type=click.Choice(list(CONFIGS))),
+        *_options("grpo"),
+        *[option for option in _options("sft") if option.name == "max_tokens"],
+        JSON,
+    ],
+    help="Estimate the GPU memory of a training.",
+    examples=["lmmixup train plan grpo --preset paper-7b --model out/sft --gpus 8"],
+)
+
+_EXPORT = command_with(
+    "export",
+    _export,
+    [
+        click.Argument(["checkpoint"], type=click.Path(path_type=Path)),
+        OUTPUT,
+        click.Option(
+            ["--dtype"], type=click.Choice(DTYPES), default="float32", help="Type of the weights."
+        ),
+        click.Option(
+            ["--merge-lora/--no-merge-lora"], default=True, help="Of adapters, the whole model."
+        ),
+        OVERWRITE,
+    ],
+    help="Make a plain model folder of a checkpoint, of any ZeRO stage.",
+    examples=["lmmixup train export out/.sft.partial/work/checkpoints/checkpoint-100 -o model"],
+)
+
+_SCHEMA = command_with(
+    "schema",
+    _schema,
+    [],
+    help="Print the JSON Schema of recipe files.",
+    examples=["lmmixup train schema > recipe.schema.json"],
+)
+
 command = click.Group(
     "train",
     help="Train the mixer: supervised fine-tuning, then GRPO.",
-    commands=[
-        command_with(
-            "sft",
-            _train("sft"),
-            [_DATA, OUTPUT, *_options("sft"), *_COMMON],
-            help="Fine-tune a model on the cold-start part; writes OUTPUT/sft.",
-            examples=[
-                "lmmixup train sft --model Qwen/Qwen2.5-1.5B-Instruct --data mixture -o out",
-                "lmmixup train sft --preset paper-7b --data mixture -o out --gpus 8 --zero 3",
-                "lmmixup train sft --preset smoke --model out/sft --data mixture -o tried",
-            ],
-        ),
-        command_with(
-            "grpo",
-            _train("grpo"),
-            [_DATA, OUTPUT, *_options("grpo"), *_COMMON],
-            help="Train a model by GRPO on the RL part; writes OUTPUT/grpo.",
-            examples=[
-                "lmmixup train grpo --model out/sft --data mixture --library mixture/library "
-                "-o out --preset paper-1.5b",
-                "lmmixup train grpo --model out/sft --data mixture --library lib -o out "
-                "--set beta=0.04 --set trl.top_p=0.95",
-            ],
-        ),
-        command_with(
-            "plan",
-            _plan,
-            [
-                click.Argument(["kind"], type=click.Choice(list(CONFIGS))),
-                *_options("grpo"),
-                click.Option(["--max-tokens"], type=click.INT, help=SftConfig.model_fields["max_tokens"].description),
-                JSON,
-            ],
-            help="Estimate the GPU memory of a training.",
-            examples=["lmmixup train plan grpo --preset paper-7b --model out/sft --gpus 8"],
-        ),
-        command_with(
-            "export",
-            _export,
-            [
-                click.Argument(["checkpoint"], type=click.Path(path_type=Path)),
-                OUTPUT,
-                click.Option(["--dtype"], type=click.Choice(DTYPES), default="float32",
-                             show_default=True, help="Type of the weights."),
-                click.Option(["--merge-lora/--no-merge-lora"], default=True,
-                             help="Of adapters, write the whole model. [default: on]"),
-                OVERWRITE,
-            ],
-            help="Make a plain model folder of a checkpoint, of any ZeRO stage.",
-            examples=["lmmixup train export out/.sft.partial/work/checkpoints/checkpoint-100 -o m"],
-        ),
-        command_with(
-            "schema",
-            _schema,
-            [],
-            help="Print the JSON Schema of recipe files.",
-            examples=["lmmixup train schema > recipe.schema.json"],
-        ),
-    ],
-)  # fmt: skip
+    commands=[_SFT, _GRPO, _PLAN, _EXPORT, _SCHEMA],
+)

@@ -110,7 +110,7 @@ def _shared(config: TrainConfig, output: Path, *, on_cpu: bool) -> dict[str, Any
 
 def _grpo(config: GrpoConfig) -> dict[str, Any]:
     rollout = config.rollout_batch_size or config.batch_size
-    values = {
+    values: dict[str, Any] = {
         "max_completion_length": config.max_completion_tokens,
         "num_generations": config.num_generations,
         "generation_batch_size": rollout * config.num_generations,

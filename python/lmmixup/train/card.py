@@ -15,9 +15,16 @@ if TYPE_CHECKING:
     from lmmixup.train.config import TrainConfig
 
 _DID = {
-    "sft": "Supervised fine-tuning on the cold-start part of a MIXTURE set; loss on the output alone.",
+    "sft": "Supervised fine-tuning on the cold-start part of a MIXTURE set, loss on the output.",
     "grpo": "GRPO on the RL part of a MIXTURE set, rewarded for quality, alignment and format.",
 }
+
+
+_DOES = (
+    "It is given several records of low quality and writes one of high quality (task types "
+    f"{', '.join(TASK_TYPES)}), reasoning between `<think>` tags and the record between `<answer>` "
+    "tags. The turns are those of `lmmixup.contract`."
+)
 
 
 def write_card(
@@ -50,9 +57,7 @@ def write_card(
         "",
         f"# A mixer of instruction records ({kind.upper()})",
         "",
-        f"{_DID[kind]} It is given several records of low quality and writes one of high quality "
-        f"(task types {', '.join(TASK_TYPES)}), reasoning between `<think>` tags and the record "
-        "between `<answer>` tags. The turns are those of `lmmixup.contract`.",
+        f"{_DID[kind]} {_DOES}",
         "",
         "## Training",
         "",

@@ -90,7 +90,7 @@ def tidy(checkpoints: Path, limit: int | None = None) -> None:
         limit: How many whole ones stay, at least 1; `None` keeps all.
     """
     shutil.rmtree(saving_folder(checkpoints), ignore_errors=True)
-    whole = []
+    whole: list[Path] = []
     for _, folder in sorted(_steps(checkpoints).items(), reverse=True):
         if is_whole(folder) and (limit is None or len(whole) < limit):
             whole.append(folder)

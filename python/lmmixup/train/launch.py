@@ -55,7 +55,9 @@ def launch(job: Job, show: Callable[[str], None]) -> None:
     arguments = [sys.executable, "-m", "lmmixup.train.agent", *command(job)[1:]]
     output = job.work / "launch.log"
     with output.open("w") as file:
-        process = subprocess.Popen(arguments, stdout=file, stderr=file, env=_environment(job))
+        process = subprocess.Popen(  # noqa: S603  (our own module and file)
+            arguments, stdout=file, stderr=file, env=_environment(job)
+        )
         try:
             while process.poll() is None:
                 shown.update()

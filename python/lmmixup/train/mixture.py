@@ -253,8 +253,8 @@ def _sample(values: dict[str, Any], where: str) -> Sample:
     record = MixRecord(task_type=values["task_type"], records=pairs)
     if values["prompt"] != messages(record)[-1]["content"]:
         raise DataError(
-            f"{where}: the prompt of {values['id']!r} is not the one that the contract makes of its "
-            "sources: the folder was made by another version; hint: make it anew with "
+            f"{where}: the prompt of {values['id']!r} is not the one that the contract makes of "
+            "its sources: the folder was made by another version; hint: make it anew with "
             "`lmmixup mixture`"
         )
     target = render(values["cot"] or "", values["completion"])

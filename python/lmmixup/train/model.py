@@ -158,15 +158,15 @@ def _pad(tokenizer: Any, config: TrainConfig) -> None:
 def _check_tokenizer(tokenizer: Any, model: str) -> None:
     if not tokenizer.chat_template:
         raise DataError(
-            f"{model}: its tokenizer has no chat template, so there is no way to ask it; hint: take "
-            "the instruct version of the model"
+            f"{model}: its tokenizer has no chat template, so there is no way to ask it; hint: "
+            "take the instruct version of the model"
         )
     if tokenizer.eos_token_id is None:
         raise DataError(f"{model}: its tokenizer has no end-of-sequence token")
     if tokenizer.pad_token_id is None:
         raise DataError(
-            f"{model}: its tokenizer has no padding token; hint: name one with --pad-token, such as "
-            f"{tokenizer.eos_token!r}"
+            f"{model}: its tokenizer has no padding token; hint: name one with --pad-token, such "
+            f"as {tokenizer.eos_token!r}"
         )
     ids = tokenizer(_PROBE, add_special_tokens=False)["input_ids"]
     if parse(tokenizer.decode(ids, skip_special_tokens=True)) is None:

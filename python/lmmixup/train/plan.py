@@ -154,7 +154,7 @@ def _activations(config: TrainConfig, model_config: Any) -> float:
     layers = text.num_hidden_layers
     kept = layers * tokens * text.hidden_size * 2 + layer
     head = min(tokens, _HEAD_TOKENS) * min(text.vocab_size, _HEAD_VOCABULARY) * 6
-    return (kept if config.activation_checkpointing else layers * layer) + head
+    return float((kept if config.activation_checkpointing else layers * layer) + head)
 
 
 def _rollout(config: TrainConfig, model_config: Any) -> float:
@@ -165,4 +165,4 @@ def _rollout(config: TrainConfig, model_config: Any) -> float:
     width = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
     each = text.num_hidden_layers * 2 * heads * width * 2
     outputs = (config.rollout_batch_size or config.batch_size) * config.num_generations
-    return outputs / config.processes * max_tokens_of(config) * each
+    return float(outputs / config.processes * max_tokens_of(config) * each)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from importlib.resources import files
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
@@ -14,6 +13,7 @@ from lmmixup.train.config import CONFIGS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
+    from pathlib import Path
 
     from lmmixup.train.config import TrainConfig
 

@@ -14,7 +14,7 @@ from lmmixup.progress import SILENT, Reporter
 from lmmixup.stage import StageResult, StageRun
 from lmmixup.train import checkpoint, log
 from lmmixup.train.card import write_card
-from lmmixup.train.checks import check
+from lmmixup.train.checks import check, open_rewards
 from lmmixup.train.config import GrpoConfig
 from lmmixup.train.curves import draw_curves
 from lmmixup.train.export import write_model
@@ -187,7 +187,8 @@ def _refuse_other(stage_run: StageRun) -> None:
                 f"--model MODEL -o NEW starts from with {now.processes}"
             )
     raise OutputExistsError(
-        f"{stage_run.output}: holds the work of another run ({'; '.join(differs[:3])}); hint: {hint}"
+        f"{stage_run.output}: holds the work of another run ({'; '.join(differs[:3])}); "
+        f"hint: {hint}"
     )
 
 
@@ -208,17 +209,13 @@ def _count(open_run: StageRun, mixture: MixtureFolder, kept: Kept) -> None:
     open_run.counts.kept = len(kept.rows)
     open_run.counts.leftover = num_samples - len(kept.rows) - len(kept.dropped)
     ids, details = zip(*kept.dropped, strict=True) if kept.dropped else ((), ())
-    open_run.drop(
-        pa.array(ids, pa.string()), "too long", details=pa.array(details, pa.string())
-    )
+    open_run.drop(pa.array(ids, pa.string()), "too long", details=pa.array(details, pa.string()))
 
 
 def _finish(open_run: StageRun, job: Job) -> None:
     """Makes the finished folder of what the processes left."""
     config = job.config
-    write_model(
-        job.final, open_run.folder, dtype=_saved_dtype(job), merge_lora=config.merge_lora
-    )
+    write_model(job.final, open_run.folder, dtype=_saved_dtype(job), merge_lora=config.merge_lora)
     entries = log.read(job.log)
     (open_run.folder / "log.jsonl").write_text(
         "".join(json.dumps(entry) + "\n" for entry in entries)
@@ -233,6 +230,8 @@ def _finish(open_run: StageRun, job: Job) -> None:
         "accumulation": config.accumulation,
         **_last_figures(entries),
     }
+    if isinstance(config, GrpoConfig):
+        open_run.figures["rewards"] = open_rewards(config).describe()
     inputs = open_run.pool.inputs()
     write_card(open_run.folder, job.kind, config, inputs, open_run.figures)
 

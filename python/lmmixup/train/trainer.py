@@ -37,6 +37,12 @@ class Guarded:
     save_limit: int
     show: Callable[[str], None]
     kind: str
+    # Of TRL's trainer:
+    accelerator: Any
+    args: Any
+    model: Any
+    state: Any
+    _metrics: Any
     _rows: torch.Tensor | None = None
     _is_saving = False
     _tokens_before = 0.0
@@ -68,7 +74,7 @@ class Guarded:
     def _not_finite(self, loss: torch.Tensor) -> TrainError:
         rows = [] if self._rows is None else sorted(set(self._rows.flatten().tolist()))
         ids = [self.sample_ids[row] for row in rows]
-        step = self.state.global_step + 1  # type: ignore[attr-defined]
+        step = self.state.global_step + 1
         saved = self.folder / NAN_FILE
         saved.write_text(json.dumps({"step": step, "loss": str(loss.item()), "ids": ids}) + "\n")
         return TrainError(
@@ -89,13 +95,13 @@ class Guarded:
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
         """Saves aside, then makes the checkpoint whole at once."""
-        step: int = self.state.global_step  # type: ignore[attr-defined]
+        step: int = self.state.global_step
         self._is_saving = True
         try:
             super()._save_checkpoint(model, trial)  # type: ignore[misc]
-            self.accelerator.wait_for_everyone()  # type: ignore[attr-defined]
-            if self.args.should_save:  # type: ignore[attr-defined]
-                described = {"processes": self.args.world_size}  # type: ignore[attr-defined]
+            self.accelerator.wait_for_everyone()
+            if self.args.should_save:
+                described = {"processes": self.args.world_size}
                 checkpoint.seal(self._checkpoints, step, described)
                 checkpoint.tidy(self._checkpoints, self.save_limit)
         except Exception as error:
@@ -103,7 +109,7 @@ class Guarded:
             raise self._save_failed(step, error) from error
         finally:
             self._is_saving = False
-        self.accelerator.wait_for_everyone()  # type: ignore[attr-defined]
+        self.accelerator.wait_for_everyone()
 
     def _save_failed(self, step: int, error: Exception) -> FileError:
         last = checkpoint.last_whole(self._checkpoints)
@@ -118,8 +124,8 @@ class Guarded:
         """As TRL's, with tokens a second, into our log and table too."""
         self._add_speed(logs)
         super().log(logs, start_time)  # type: ignore[misc]
-        if self.args.should_save:  # type: ignore[attr-defined]
-            step = self.state.global_step  # type: ignore[attr-defined]
+        if self.args.should_save:
+            step = self.state.global_step
             entry = log.entry_of(logs, step)
             log.append(self.folder / "log.jsonl", entry)
             shown = log.line(self.kind, entry)
@@ -127,8 +133,8 @@ class Guarded:
                 self.show(shown)
 
     def _add_speed(self, logs: dict[str, float]) -> None:
-        counted = self._metrics["train"].get("num_tokens")  # type: ignore[attr-defined]
-        if counted and self.model.training:  # type: ignore[attr-defined]
+        counted = self._metrics["train"].get("num_tokens")
+        if counted and self.model.training:
             now, tokens = time.monotonic(), float(counted[-1])
             if self._tokens_before:
                 done = tokens - self._tokens_before
