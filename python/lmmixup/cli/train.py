@@ -181,7 +181,7 @@ _GRPO = command_with(
     [_DATA, OUTPUT, *_options("grpo"), *_COMMON],
     help="Train a model by GRPO on the RL part; writes OUTPUT/grpo.",
     examples=[
-        "lmmixup train grpo --preset paper-1.5b --model out/sft --data mixture --library lib -o out",
+        "lmmixup train grpo --preset paper-1.5b --model out/sft --data mixture --library lib -o o",
         "lmmixup train grpo --model out/sft --data mixture --library lib -o out --set beta=0.04",
     ],
 )

@@ -23,13 +23,16 @@ _PACKAGES = ("accelerate", "datasets", "torch", "transformers", "trl")
 _NUM_PROBES = 8
 
 
-def check(mixture: MixtureFolder, config: TrainConfig, reporter: Reporter) -> Kept:
+def check(
+    mixture: MixtureFolder, config: TrainConfig, reporter: Reporter, *, is_here: bool
+) -> Kept:
     """Looks at everything that a training rests on, without loading weights.
 
     Args:
         mixture: The samples.
         config: What to do.
         reporter: Where sentences go that a person should read.
+        is_here: Whether it would train on this machine.
 
     Returns:
         The rows that would be trained on.
@@ -38,7 +41,8 @@ def check(mixture: MixtureFolder, config: TrainConfig, reporter: Reporter) -> Ke
         LmmixupError: What is wrong, what was expected, and a hint.
     """
     check_packages(config)
-    check_devices(config)
+    if is_here:
+        check_devices(config)
     _check_trackers(config, reporter)
     from lmmixup.train.arguments import check_extras  # noqa: PLC0415
 
@@ -98,9 +102,9 @@ def check_devices(config: TrainConfig) -> None:
     """Raises `ArgumentError` where more GPUs are asked for than there are."""
     import torch  # noqa: PLC0415
 
-    there = 0 if config.cpu else torch.cuda.device_count()
     if config.cpu:
         return
+    there = torch.cuda.device_count()
     if config.processes > max(there, 1):
         raise ArgumentError(
             f"{config.processes} processes need a GPU each, this machine has {there}; hint: "

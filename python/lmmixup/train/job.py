@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from lmmixup.train.config import TrainConfig
 
 
+FINAL = "final"
+"""Folder, in the work of a run, of the trained model."""
+
+
 @dataclass(frozen=True)
 class Job:
     """A training that has passed all checks.
@@ -45,7 +49,7 @@ class Job:
     @property
     def final(self) -> Path:
         """The trained model as the trainer saved it; there once it is whole."""
-        return self.work / "final"
+        return self.work / FINAL
 
     @property
     def errors(self) -> Path:

@@ -18,7 +18,7 @@ from lmmixup.train.checks import check, open_rewards
 from lmmixup.train.config import GrpoConfig
 from lmmixup.train.curves import draw_curves
 from lmmixup.train.export import write_model
-from lmmixup.train.job import Job
+from lmmixup.train.job import FINAL, Job
 from lmmixup.train.launch import command, launch
 from lmmixup.train.model import is_gguf, unpack_gguf
 
@@ -69,7 +69,7 @@ def run(
     """
     stage_run = _stage_run(mixture, config, output, overwrite=overwrite, reporter=reporter)
     with stage_run as open_run:
-        job = prepare(open_run, mixture, config)
+        job = prepare(open_run, mixture, config, is_here=True)
         if not job.final.exists():
             _train(job, reporter, show)
         _finish(open_run, job)
@@ -107,7 +107,7 @@ def prepare_only(
     made: list[str] = []
     try:
         with stage_run as open_run:
-            made.append(shlex.join(command(prepare(open_run, mixture, config))))
+            made.append(shlex.join(command(prepare(open_run, mixture, config, is_here=False))))
             raise _Prepared
     except _Prepared:
         return made
@@ -132,18 +132,22 @@ def _stage_run(
     return stage_run
 
 
-def prepare(open_run: StageRun, mixture: MixtureFolder, config: TrainConfig) -> Job:
+def prepare(
+    open_run: StageRun, mixture: MixtureFolder, config: TrainConfig, *, is_here: bool
+) -> Job:
     """Checks everything, gives each sample its outcome, and writes the job's file.
 
     Args:
         open_run: The run.
         mixture: The samples.
         config: What to do.
+        is_here: Whether the processes would run on this machine.
 
     Returns:
         The job, ready for its processes.
     """
-    kept = check(mixture, config, open_run.reporter)
+    is_trained = (open_run.work / FINAL).exists()
+    kept = check(mixture, config, open_run.reporter, is_here=is_here and not is_trained)
     _count(open_run, mixture, kept)
     checkpoint.tidy(open_run.work / "checkpoints")
     model = config.model
