@@ -101,12 +101,15 @@ def make_tokenizer(records: Path, vocabulary: int) -> Any:
     bpe.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary, show_progress=False,
-        special_tokens=["<|pad|>", "<|im_start|>", "<|im_end|>"],
+        special_tokens=["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
     )  # fmt: skip
     asked = contract.messages({"task_type": "qa", "records": [{"prompt": "", "completion": ""}]})
     texts = [turn["content"] for turn in asked] * 20
     bpe.train_from_iterator([*texts, *records.read_text(encoding="utf-8").splitlines()], trainer)
     return PreTrainedTokenizerFast(
-        tokenizer_object=bpe, eos_token="<|im_end|>", pad_token="<|pad|>", chat_template=TEMPLATE
+        tokenizer_object=bpe,
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+        chat_template=TEMPLATE,
     )

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pytest
+import tiny_mixer
 from training import invoke
 
-from lmmixup.errors import LmmixupError
+from lmmixup.errors import DataError, LmmixupError
 
-if TYPE_CHECKING:
-    from pathlib import Path
+RECORDS = Path(__file__).resolve().parents[2] / "examples" / "rated.jsonl"
 
 pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings("ignore")]
 
@@ -47,16 +48,26 @@ def test_models_that_cannot_be_asked(paths: dict[str, Any], tmp_path: Path) -> N
     bare = altered(model, tmp_path / "bare", chat_template=None)
     (bare / "chat_template.jinja").unlink(missing_ok=True)
     assert "has no chat template" in refused("sft", out, {**paths, "model": bare})
-    unpadded = altered(model, tmp_path / "unpadded", pad_token=None)
-    said = refused("sft", out, {**paths, "model": unpadded})
-    assert said.endswith("hint: name one with --pad-token, such as '<|im_end|>'")
-    result = invoke("sft", out, {**paths, "model": unpadded}, "--pad-token", "<|im_start|>",
-                    "--max-steps", "1", "--batch-size", "1", "-q")  # fmt: skip
-    assert result.exit_code == 0
     said = refused("sft", tmp_path / "o2", paths, "--pad-token", "<none>")
     assert "expected a token of" in said
     tags = altered(model, tmp_path / "tags", extra_special_tokens=["<think>"])
     assert "loses the tags" in refused("sft", tmp_path / "o2", {**paths, "model": tags})
+    more = altered(model, tmp_path / "more", extra_special_tokens=["<more>"])
+    said = refused("sft", tmp_path / "o2", {**paths, "model": more})
+    assert "its tokenizer has 1,025 tokens, but the model has vectors for 1,024" in said
+
+
+def test_tokenizers_without_ends() -> None:
+    from lmmixup.train.model import check_tokenizer
+
+    tokenizer = tiny_mixer.make_tokenizer(RECORDS, 512)
+    check_tokenizer(tokenizer, "m")
+    tokenizer.pad_token = None
+    with pytest.raises(DataError, match=r"name one with --pad-token, such as '<\|im_end\|>'"):
+        check_tokenizer(tokenizer, "m")
+    tokenizer.eos_token = None
+    with pytest.raises(DataError, match="no end-of-sequence token"):
+        check_tokenizer(tokenizer, "m")
 
 
 def test_models_that_are_none(paths: dict[str, Any], tmp_path: Path) -> None:

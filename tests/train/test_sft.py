@@ -152,7 +152,7 @@ def test_a_full_disk_leaves_the_last_checkpoint(
 def test_adapters_are_merged_or_kept(train: Callable[..., Any], tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM
 
-    pytest.importorskip("peft")
+    peft = pytest.importorskip("peft")
     lora = (*SHORT, "--lora-rank", "2")
     merged = losses(train("sft", "merged", *lora))
     kept = losses(train("sft", "kept", *lora, "--no-merge-lora"))
@@ -161,7 +161,7 @@ def test_adapters_are_merged_or_kept(train: Callable[..., Any], tmp_path: Path) 
     assert (out / "adapter_model.safetensors").is_file()
     assert not (tmp_path / "merged" / "sft" / "adapter_model.safetensors").exists()
     one = AutoModelForCausalLM.from_pretrained(tmp_path / "merged" / "sft").state_dict()
-    two = AutoModelForCausalLM.from_pretrained(out).merge_and_unload().state_dict()
+    two = peft.AutoPeftModelForCausalLM.from_pretrained(out).merge_and_unload().state_dict()
     assert all(weight.allclose(two[name], atol=1e-6) for name, weight in one.items())
 
 

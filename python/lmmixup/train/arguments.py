@@ -29,12 +29,11 @@ def values_of(config: TrainConfig, output: Path, *, on_cpu: bool) -> dict[str, A
     """
     values = _shared(config, output, on_cpu=on_cpu)
     values |= _grpo(config) if isinstance(config, GrpoConfig) else _SFT
-    check_extras(config, values)
+    _check_extras(config, values)
     return values | config.trl
 
 
-def check_extras(config: TrainConfig, ours: dict[str, Any] | None = None) -> None:
-    """Raises `ArgumentError` where `config.trl` names what TRL does not have or we set."""
+def _check_extras(config: TrainConfig, ours: dict[str, Any]) -> None:
     import trl  # noqa: PLC0415
 
     kind = trl.GRPOConfig if isinstance(config, GrpoConfig) else trl.SFTConfig
@@ -43,7 +42,7 @@ def check_extras(config: TrainConfig, ours: dict[str, Any] | None = None) -> Non
         if name not in known:
             raise ArgumentError(f"trl.{name}: {kind.__name__} has no such argument"
                                 f"{nearest(name, known)}")  # fmt: skip
-        if ours is not None and name in ours:
+        if name in ours:
             raise ArgumentError(f"trl.{name} is set by an option of its own; see --help")
 
 

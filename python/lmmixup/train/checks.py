@@ -9,9 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from lmmixup.errors import ArgumentError, LmmixupError, RewardError
 from lmmixup.rewards import RewardConfig, Rewards
+from lmmixup.train.arguments import trackers, values_of
 from lmmixup.train.config import GrpoConfig, SftConfig, TrainConfig
 from lmmixup.train.mixture import Kept, grpo_rows, sft_rows
-from lmmixup.train.model import check_context, load_model_config, load_tokenizer
+from lmmixup.train.model import (
+    check_context,
+    check_vocabulary,
+    load_model_config,
+    load_tokenizer,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -44,16 +50,16 @@ def check(
     if is_here:
         check_devices(config)
     _check_trackers(config, reporter)
-    from lmmixup.train.arguments import check_extras  # noqa: PLC0415
-
-    check_extras(config)
+    values_of(config, Path(), on_cpu=True)
     samples = mixture.samples(config.limit)
     tokenizer = load_tokenizer(config)
     kept = rows_of(samples, tokenizer, config)
     longest = kept.longest
     if isinstance(config, GrpoConfig):
         longest += config.max_completion_tokens
-    check_context(load_model_config(config), longest, config.model)
+    model_config = load_model_config(config)
+    check_vocabulary(model_config, tokenizer, config.model)
+    check_context(model_config, longest, config.model)
     if config.eval_every is not None:
         rows_of(mixture.validation(), tokenizer, config)
     if isinstance(config, GrpoConfig):
@@ -162,8 +168,6 @@ def check_rewards(samples: Sequence[Sample], config: GrpoConfig) -> None:
 
 
 def _check_trackers(config: TrainConfig, reporter: Reporter) -> None:
-    from lmmixup.train.arguments import trackers  # noqa: PLC0415
-
     for name in trackers(config)[1]:
         reporter.note(f"{name} is not installed: nothing is reported to it")
 

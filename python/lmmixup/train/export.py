@@ -68,6 +68,7 @@ def write_model(source: Path, folder: Path, *, dtype: str, merge_lora: bool) -> 
 
     be_quiet()
     model = _load(source, getattr(torch, dtype), merge_lora=merge_lora)
+    model.config.use_cache = True  # the trainer turned it off
     folder.mkdir(parents=True, exist_ok=True)
     model.save_pretrained(folder)
     AutoTokenizer.from_pretrained(source).save_pretrained(folder)

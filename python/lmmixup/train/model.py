@@ -48,7 +48,7 @@ def load_tokenizer(config: TrainConfig) -> Any:
     except (OSError, ValueError, KeyError) as error:
         raise FileError(f"{config.model}: no tokenizer could be loaded: {_first(error)}") from None
     _pad(tokenizer, config)
-    _check_tokenizer(tokenizer, config.model)
+    check_tokenizer(tokenizer, config.model)
     return tokenizer
 
 
@@ -64,6 +64,16 @@ def load_model_config(config: TrainConfig) -> Any:
         return AutoConfig.from_pretrained(**_source(config.model))
     except (OSError, ValueError, KeyError) as error:
         raise FileError(f"{config.model}: no model could be loaded: {_first(error)}") from None
+
+
+def check_vocabulary(model_config: Any, tokenizer: Any, model: str) -> None:
+    """Raises `DataError` where the tokenizer has tokens that the model has no vector for."""
+    num_vectors = model_config.get_text_config().vocab_size
+    if len(tokenizer) > num_vectors:
+        raise DataError(
+            f"{model}: its tokenizer has {len(tokenizer):,} tokens, but the model has vectors for "
+            f"{num_vectors:,}; hint: take the tokenizer that belongs to it"
+        )
 
 
 def check_context(model_config: Any, num_tokens: int, model: str) -> None:
@@ -155,7 +165,8 @@ def _pad(tokenizer: Any, config: TrainConfig) -> None:
         tokenizer.pad_token = config.pad_token
 
 
-def _check_tokenizer(tokenizer: Any, model: str) -> None:
+def check_tokenizer(tokenizer: Any, model: str) -> None:
+    """Raises `DataError` where a model could not be asked, or its outputs not be read."""
     if not tokenizer.chat_template:
         raise DataError(
             f"{model}: its tokenizer has no chat template, so there is no way to ask it; hint: "
