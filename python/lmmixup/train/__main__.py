@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 from pathlib import Path
+from typing import NoReturn
 
 from lmmixup.errors import LmmixupError
 from lmmixup.train.job import Job
@@ -24,9 +25,20 @@ def main() -> None:
         text = traceback.format_exc()
         report_failure(job, error, text, is_ours=isinstance(error, LmmixupError))
         sys.stderr.write(text)
-        sys.stderr.flush()
-        # Other processes may hang in a collective: leave at once, torchrun ends them.
-        os._exit(1)
+        _leave(1)
+    _leave(0)
+
+
+def _leave(status: int) -> NoReturn:
+    """Ends the process without tidying up.
+
+    After an error other processes may hang in a collective, and torchrun ends them when this one
+    is gone. After success everything is on the disk, and threads that libraries left running
+    would abort an orderly end.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status)
 
 
 if __name__ == "__main__":
