@@ -105,6 +105,8 @@ class Guarded:
                 checkpoint.seal(self._checkpoints, step, described)
                 checkpoint.tidy(self._checkpoints, self.save_limit)
         except Exception as error:
+            if _lost_another(error):
+                raise
             # torch and safetensors tell a full disk by errors of their own kinds.
             raise self._save_failed(step, error) from error
         finally:
@@ -140,6 +142,11 @@ class Guarded:
                 done = tokens - self._tokens_before
                 logs["tokens_per_s"] = done / max(now - self._time_before, 1e-9)
             self._tokens_before, self._time_before = tokens, now
+
+
+def _lost_another(error: Exception) -> bool:
+    """Whether an error is that of a collective whose other side is gone, by NCCL or gloo."""
+    return isinstance(error, torch.distributed.DistError) or "gloo" in str(error)
 
 
 class SftTrainer(Guarded, trl.SFTTrainer):  # type: ignore[misc]
