@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         rewards,
         select,
         split,
+        train,
     )
     from lmmixup import rate as rate
 
@@ -52,6 +53,7 @@ __all__ = [
     "rewards",
     "select",
     "split",
+    "train",
 ]
 
 __version__: str

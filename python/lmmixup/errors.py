@@ -31,3 +31,7 @@ class CountsError(LmmixupError):
 
 class RewardError(LmmixupError, RuntimeError):
     """More outputs could not be scored than the training allows."""
+
+
+class TrainError(LmmixupError, RuntimeError):
+    """A training ended before its last step."""

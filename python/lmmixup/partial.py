@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lmmixup.errors import OutputExistsError
 
@@ -34,6 +35,7 @@ class PartialFolder:
         self.work = self._folder / "work"
         self.scratch = self._folder / "scratch"
         self._old = self._folder / "old"
+        self._key_file = self._folder / "key.json"
         self._lock_fd = -1
 
     def take(self) -> None:
@@ -74,7 +76,15 @@ class PartialFolder:
         if self._old.exists() and not self.output.exists():
             self._old.rename(self.output)
 
-    def open(self, key: str) -> bool:
+    def earlier_key(self) -> dict[str, Any] | None:
+        """The key of the run that left its work here, or `None`."""
+        try:
+            key: dict[str, Any] = json.loads(self._key_file.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return key
+
+    def open(self, key: dict[str, Any]) -> bool:
         """Gets the folder ready; finished pieces of a run with another key go.
 
         Args:
@@ -83,11 +93,9 @@ class PartialFolder:
         Returns:
             Whether there are finished pieces of an earlier run.
         """
-        key_file = self._folder / "key.json"
-        is_same = key_file.exists() and key_file.read_text() == key
-        if not is_same:
+        if self.earlier_key() != key:
             shutil.rmtree(self.work, ignore_errors=True)
-            key_file.write_text(key)
+            self._key_file.write_text(json.dumps(key, sort_keys=True, indent=1), encoding="utf-8")
         for folder in (self.out, self.scratch):
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir()

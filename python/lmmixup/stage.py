@@ -266,7 +266,7 @@ class StageRun:
     def _open_partial(self) -> None:
         self._partial.restore_old()
         self._check_free()  # again: another run may have finished since
-        if self._partial.open(self._key()):
+        if self._partial.open(self.key()):
             self.reporter.note(f"continuing an earlier run of {self.output}")
 
     def _check_free(self) -> None:
@@ -275,15 +275,19 @@ class StageRun:
                 f"{self.output}: exists already; name another folder or pass --overwrite"
             )
 
-    def _key(self) -> str:
-        key = {
+    def key(self) -> dict[str, Any]:
+        """What makes two runs the same: stage, version, config, inputs."""
+        return {
             "stage": self.stage,
             "lmmixup": lmmixup.__version__,
             "config": self.config.model_dump(mode="json"),
             "pool": self.pool.options.model_dump(mode="json"),
             "inputs": [vars(file) for file in self.pool.inputs()],
         }
-        return json.dumps(key, sort_keys=True, indent=1)
+
+    def earlier_key(self) -> dict[str, Any] | None:
+        """The key of the run that left its work here, or `None`."""
+        return self._partial.earlier_key()
 
     def close_writers(self) -> None:
         """Writes the footers, for a stage that describes its finished files in another one."""

@@ -109,6 +109,22 @@ def test_the_sum_has_the_weights_of_the_task(rewards: Rewards) -> None:
     assert logged["reward/alignment"] == 1
     assert logged["reward/unscored"] == 0
     assert logged["reward/format"] == pytest.approx(np.mean(form))
+    assert "reward/format_spread" not in logged
+
+
+def test_the_spread_is_that_within_groups(rewards: Rewards) -> None:
+    outputs = [render("t", GOOD), GOOD, render("t", GOOD), render("t", GOOD)]
+    logged: dict[str, float] = {}
+    rewards.combined(
+        outputs,
+        task_type=["qa"] * 4,
+        reference=[GOOD] * 4,
+        prompts=["one", "one", "other", "other"],
+        log_metric=logged.__setitem__,
+    )
+    # Format is 1 and 0 in the first group, 1 and 1 in the second.
+    assert logged["reward/format_spread"] == pytest.approx(0.25)
+    assert logged["reward/alignment_spread"] == pytest.approx(0.25)
 
 
 def test_none_where_a_weighed_component_is_none(rewards: Rewards) -> None:

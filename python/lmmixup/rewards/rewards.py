@@ -194,8 +194,11 @@ class Rewards:
         Args:
             completions: N outputs, as text or as messages.
             task_type: N task types.
-            log_metric: Takes name and value of each component's mean; TRL passes it.
-            columns: Others that the trainer passes; the reference is among them.
+            log_metric: Takes name and value of each component's mean and, where `prompts` are
+                there, of its spread: the mean over the groups of the standard deviation within
+                one. TRL passes it.
+            columns: Others that the trainer passes; the reference is among them, and `prompts`,
+                by which outputs to one prompt are a group.
 
         Returns:
             N rewards in 0..1; `None` where a component of weight above 0 is `None`.
@@ -206,7 +209,7 @@ class Rewards:
         parts = self.components(completions, task_type=task_type, **columns)
         rewards = self.weigh(parts, task_type)
         if log_metric is not None:
-            _log(parts, rewards, log_metric)
+            _log(parts, rewards, columns.get("prompts"), log_metric)
         return rewards
 
     def weigh(
@@ -217,6 +220,10 @@ class Rewards:
             _weighted(kind, {name: parts[name][row] for name in COMPONENTS})
             for row, kind in enumerate(task_type)
         ]
+
+    def library_of(self, task_type: str | None) -> Library | None:
+        """The library that scores a task type, or `None`."""
+        return self._libraries.get(task_type)
 
     def describe(self) -> dict[str, Any]:
         """What the rewards depend on, for the manifest of a training."""
@@ -309,11 +316,23 @@ def _weighted(task_type: str | None, values: Mapping[str, float | None]) -> floa
 def _log(
     parts: Mapping[str, Sequence[float | None]],
     rewards: Sequence[float | None],
+    prompts: Sequence[Any] | None,
     log_metric: Callable[[str, float], None],
 ) -> None:
     for name, values in parts.items():
         scored = [value for value in values if value is not None]
         if scored:
             log_metric(f"reward/{name}", sum(scored) / len(scored))
+            if prompts is not None:
+                log_metric(f"reward/{name}_spread", _spread(values, prompts))
     if rewards:
         log_metric("reward/unscored", sum(reward is None for reward in rewards) / len(rewards))
+
+
+def _spread(values: Sequence[float | None], prompts: Sequence[Any]) -> float:
+    """Mean over the groups of the standard deviation (ddof 0) of what is scored in one."""
+    groups: dict[str, list[float]] = {}
+    for prompt, value in zip(prompts, values, strict=True):
+        if value is not None:
+            groups.setdefault(str(prompt), []).append(value)
+    return float(np.mean([np.std(group) for group in groups.values()]))

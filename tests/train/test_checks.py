@@ -1,0 +1,157 @@
+"""What is wrong is said in one line, before anything is trained."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import tiny_mixer
+from training import invoke
+
+from lmmixup.errors import DataError, LmmixupError
+
+RECORDS = Path(__file__).resolve().parents[2] / "examples" / "rated.jsonl"
+
+pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings("ignore")]
+
+
+@pytest.fixture
+def paths(model: Path, mixture: Path, library_folder: Path) -> dict[str, Any]:
+    return {"model": model, "data": mixture, "library": library_folder}
+
+
+def refused(kind: str, output: Path, paths: dict[str, Any], *options: str) -> str:
+    """The one line that it says; nothing may be left behind."""
+    result = invoke(kind, output, paths, *options)
+    assert isinstance(result.exception, LmmixupError), result.output
+    message = str(result.exception)
+    assert "\n" not in message
+    assert not (output / kind).exists()
+    assert not (output / f".{kind}.partial").exists()
+    return message
+
+
+def altered(model: Path, folder: Path, **changes: Any) -> Path:
+    """The model with keys of its tokenizer's config changed; `None` removes one."""
+    shutil.copytree(model, folder)
+    file = folder / "tokenizer_config.json"
+    config = json.loads(file.read_text()) | changes
+    file.write_text(json.dumps({key: value for key, value in config.items() if value is not None}))
+    return folder
+
+
+def test_models_that_cannot_be_asked(paths: dict[str, Any], tmp_path: Path) -> None:
+    out, model = tmp_path / "out", paths["model"]
+    bare = altered(model, tmp_path / "bare", chat_template=None)
+    (bare / "chat_template.jinja").unlink(missing_ok=True)
+    assert "has no chat template" in refused("sft", out, {**paths, "model": bare})
+    said = refused("sft", tmp_path / "o2", paths, "--pad-token", "<none>")
+    assert "expected a token of" in said
+    tags = altered(model, tmp_path / "tags", extra_special_tokens=["<think>"])
+    assert "loses the tags" in refused("sft", tmp_path / "o2", {**paths, "model": tags})
+    more = altered(model, tmp_path / "more", extra_special_tokens=["<more>"])
+    said = refused("sft", tmp_path / "o2", {**paths, "model": more})
+    assert "its tokenizer has 1,025 tokens, but the model has vectors for 1,024" in said
+
+
+def test_tokenizers_without_ends() -> None:
+    from lmmixup.train.model import check_tokenizer
+
+    tokenizer = tiny_mixer.make_tokenizer(RECORDS, 512)
+    check_tokenizer(tokenizer, "m")
+    tokenizer.pad_token = None
+    with pytest.raises(DataError, match=r"name one with --pad-token, such as '<\|im_end\|>'"):
+        check_tokenizer(tokenizer, "m")
+    tokenizer.eos_token = None
+    with pytest.raises(DataError, match="no end-of-sequence token"):
+        check_tokenizer(tokenizer, "m")
+
+
+def test_models_that_are_none(paths: dict[str, Any], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    (tmp_path / "empty").mkdir()
+    said = refused("sft", out, {**paths, "model": tmp_path / "empty"})
+    assert "expected a model folder of transformers" in said
+    assert "no tokenizer could be loaded" in refused("sft", out, {**paths, "model": "no/such"})
+    assert "none.gguf: not found" in refused("sft", out, {**paths, "model": "none.gguf"})
+    assert "name the model" in refused("sft", out, {"data": paths["data"]})
+
+
+def test_prompts_over_the_context(paths: dict[str, Any], tmp_path: Path) -> None:
+    said = refused("grpo", tmp_path / "out", paths, "--max-completion-tokens", "2048")
+    assert "but its context is 2,048; hint: lower the token limits" in said
+    said = refused("sft", tmp_path / "out", paths, "--max-tokens", "300", "--too-long", "refuse")
+    assert "samples are above max_tokens" in said
+
+
+def test_rewards_that_cannot_work(paths: dict[str, Any], tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    small = ("--batch-size", "2", "--micro-batch-size", "8")
+    said = refused("grpo", out, {"model": paths["model"], "data": paths["data"]}, *small)
+    assert "name the library of the rewards with --library" in said
+    shutil.copytree(paths["library"], tmp_path / "libs" / "mcq")
+    said = refused("grpo", out, {**paths, "library": tmp_path / "libs"}, *small)
+    assert "has no library for the task type qa of the data" in said
+    assert "expected a library" in refused("grpo", out, {**paths, "library": tmp_path}, *small)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "message"),
+    [
+        ("sft", ("--set", "trl.adam_beta=1"), "SFTConfig has no such argument; did you mean 'adam"),
+        ("sft", ("--set", "trl.learning_rate=1"), "set by an option of its own"),
+        ("sft", ("--report-to", "tensorbord"), "did you mean 'tensorboard'?"),
+        ("sft", ("--batch-size", "32"), "24 samples do not fill one batch of 32"),
+        ("sft", ("--zero", "3", "--lora-rank", "2", "--offload"), "LoRA under ZeRO-3 with offload"),
+        ("sft", ("--zero", "2", "--precision", "bf16"), "ZeRO on a CPU trains in fp32 only"),
+        ("sft", ("--gpus", "2"), "--gpus goes neither with --cpu"),
+        (
+            "sft",
+            ("--no-cpu", "--processes", "2"),
+            "2 processes need a GPU each, this machine has 0",
+        ),
+        ("sft", ("--no-cpu", "--zero", "2"), "there is no GPU; hint: --cpu"),
+        ("grpo", ("--no-cpu", "--rollouts", "vllm-server"), "needs vllm"),
+        ("grpo", ("--rollouts", "vllm-server"), "need a GPU, but cpu is set"),
+    ],
+)
+def test_settings_that_do_not_go_together(
+    kind: str, options: tuple[str, ...], message: str, paths: dict[str, Any], tmp_path: Path
+) -> None:
+    assert message in refused(kind, tmp_path / "out", paths, *options)
+
+
+def test_kernels_that_are_not_there(paths: dict[str, Any], tmp_path: Path) -> None:
+    result = invoke("grpo", tmp_path / "o", paths, "--kernels", "on", "--batch-size", "2",
+                    "--micro-batch-size", "8", "-q")  # fmt: skip
+    assert "--kernels on needs" in str(result.exception)
+
+
+def test_an_output_that_cannot_be_made(paths: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    result = invoke("sft", tmp_path / "file" / "out", paths)
+    assert isinstance(result.exception, LmmixupError)
+    assert "was not written" in str(result.exception)
+
+
+def test_the_plan_counts_weights(model: Path, mixture: Path) -> None:
+    from lmmixup.train import GrpoConfig, SftConfig, plan
+
+    tied = plan(SftConfig(model=str(model), processes=2))
+    assert tied.num_parameters == tied.num_trained == 51_488
+    by_zero = {(one.zero, one.offload): one for one in tied.layouts}
+    # 2 bytes of weight, 2 of gradient, 12 of optimiser; ZeRO-2 halves the latter, ZeRO-3 all.
+    assert by_zero[2, False].optimizer == pytest.approx(51_488 * 12 / 2 / 1e9)
+    assert by_zero[2, False].weights == pytest.approx(51_488 * 2 / 1e9)
+    assert by_zero[3, False].weights == pytest.approx(51_488 * 2 / 2 / 1e9)
+    assert by_zero[3, True].weights == by_zero[3, True].optimizer == 0
+    assert by_zero[3, True].host > by_zero[2, True].host > 0
+    grpo = plan(GrpoConfig(model=str(model)))
+    # The model that training began with stands beside it.
+    assert grpo.layouts[0].weights == pytest.approx(2 * 51_488 * 4 / 1e9)
+    assert grpo.layouts[0].rollout > 0
+    adapters = plan(SftConfig(model=str(model), lora_rank=2))
+    assert adapters.num_trained < adapters.num_parameters / 5

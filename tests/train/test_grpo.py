@@ -1,0 +1,98 @@
+"""GRPO in one process, through the command line."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from training import invoke, stop_after
+
+from lmmixup.contract import render
+from lmmixup.errors import RewardError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+pytestmark = [pytest.mark.torch, pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
+
+SHORT = ("--max-steps", "4", "--batch-size", "2", "--micro-batch-size", "8",
+         "--learning-rate", "0.01", "--lr-scheduler", "constant", "--warmup", "0",
+         "--save-every", "2")  # fmt: skip
+
+
+@pytest.fixture
+def varied(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Rewards that differ within a group: a drawn model writes no tags by itself."""
+    from lmmixup.rewards import Rewards
+
+    before = Rewards.combined
+
+    def combined(self: Any, completions: Sequence[Any], **columns: Any) -> Any:
+        if isinstance(completions[0], str):  # the check before training
+            return before(self, completions, **columns)
+        made = []
+        for number, completion in enumerate(completions):
+            text = completion[-1]["content"]
+            body = f"Q: {text[:3]}?\nA: {text}"
+            made.append(render("t", body if number % 2 else text) if number % 4 else text)
+        return before(self, made, **columns)
+
+    monkeypatch.setattr(Rewards, "combined", combined)
+
+
+@pytest.mark.usefixtures("varied")
+def test_everything_is_logged_and_resumes(
+    train: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = train("grpo", "whole", *SHORT)
+    assert len(whole) == 4
+    wanted = {"reward", "reward/quality", "reward/quality_spread", "reward/alignment",
+              "reward/format", "reward/format_spread", "reward/unscored", "reward_std",
+              "frac_reward_zero_std", "completions/mean_length", "kl", "entropy",
+              "clip_ratio/region_mean", "grad_norm"}  # fmt: skip
+    assert wanted <= set(whole[0])
+    assert "tokens_per_s" in whole[1]
+    assert whole[0]["reward/format_spread"] > 0
+    assert whole[0]["grad_norm"] > 0
+    assert whole[0]["kl"] == pytest.approx(0, abs=1e-6)
+    assert whole[-1]["kl"] > 0
+    manifest = json.loads((tmp_path / "whole" / "grpo" / "manifest.json").read_text())
+    assert manifest["config"]["beta"] == 0.01
+    assert manifest["figures"]["rewards"]["mapping"] == "p_ge_4"
+
+    with monkeypatch.context() as patch:
+        stop_after(patch, 3)
+        with pytest.raises(RuntimeError, match="stopped"):
+            train("grpo", "out", *SHORT)
+    resumed = train("grpo", "out", *SHORT)
+    for one, other in zip(whole, resumed, strict=True):
+        for key in ("reward", "entropy", "grad_norm", "completions/mean_length", "kl"):
+            assert other[key] == pytest.approx(one[key], rel=1e-4, abs=1e-6), key
+
+
+def test_small_batches_that_add_up_are_one_large_one(
+    train: Callable[..., Any], varied: None
+) -> None:
+    once = train("grpo", "once", *SHORT, "--max-steps", "2")
+    parts = train("grpo", "parts", *SHORT, "--max-steps", "2", "--micro-batch-size", "1")
+    for one, other in zip(once, parts, strict=True):
+        for key in ("reward", "entropy", "grad_norm", "completions/mean_length"):
+            assert other[key] == pytest.approx(one[key], rel=1e-3, abs=1e-6), key
+
+
+def test_a_reward_that_fails_is_said_before_training(
+    model: Path, mixture: Path, library_folder: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    from lmmixup.rewards import Rewards
+
+    def fails(self: Any, completions: Sequence[Any], **columns: Any) -> list[float | None]:
+        return [None for _ in completions]
+
+    monkeypatch.setattr(Rewards, "quality", fails)
+    paths = {"model": model, "data": mixture, "library": library_folder}
+    result = invoke("grpo", tmp_path / "out", paths, *SHORT)
+    assert isinstance(result.exception, RewardError)
+    assert "cannot score 8 of 8 of the data's own targets" in str(result.exception)
