@@ -110,15 +110,13 @@ def _source(name: str, dtype: str, tile: Any) -> tuple[Any, dict[str, str], dict
         from lmmixup_kernels.score_kernel import score_kernel
         from lmmixup_kernels.statistics import SCORE_SPAN
 
-        more = {"ONLY": False, "SPLIT": tile.columns > 128, "SPAN": SCORE_SPAN,
+        more = {"ONLY": False, "SPAN": SCORE_SPAN,
                 "b_ptr": None, "only_ptr": None}  # fmt: skip
         return score_kernel, shared, flags | more
     if name == "exponentials":
         from lmmixup_kernels.exp_kernel import exp_kernel
-        from lmmixup_kernels.statistics import EXP_SPAN
-
         return exp_kernel, shared | {"centre_ptr": "*fp32", "out_ptr": out}, flags | {
-            "SPAN": EXP_SPAN, "b_ptr": None}  # fmt: skip
+            "b_ptr": None}  # fmt: skip
     if name == "gradients":
         from lmmixup_kernels.gradient_kernel import gradient_kernel
 

@@ -9,7 +9,7 @@ import torch
 
 from lmmixup_kernels.head import Head
 from lmmixup_kernels.products import product
-from lmmixup_kernels.statistics import EXP_SPAN, FAR, SCORE_SPAN, Sums
+from lmmixup_kernels.statistics import FAR, SCORE_SPAN, Sums
 
 ROWS = 128
 """Rows of one product, the last ones padded: a row's bits then do not depend on N."""
@@ -108,21 +108,21 @@ def exponentials(
     centre_N: torch.Tensor,
     start: int,
     out_NC: torch.Tensor,
-    part: torch.Tensor,
     *,
     need_entropy: bool,
+    total_2N: torch.Tensor,
 ) -> None:
-    """Writes exp(z - c) times the cap's slope for a slice, 0 at the label, and partial sums.
+    """Writes exp(z - c) times the cap's slope for a slice, 0 at the label, and adds up.
 
     Args:
         hidden_NH: Hidden states.
         head: The head.
         target_N: Column of the label.
         centre_N: c.
-        start: First column of the slice, a multiple of `EXP_SPAN`.
+        start: First column of the slice.
         out_NC: (N, C), filled.
-        part: (2, spans, N) float32 for the whole vocabulary; this slice's spans are filled.
-        need_entropy: Whether part[1] is wanted.
+        need_entropy: Whether total_2N[1] is wanted.
+        total_2N: (2, N) float32: the sums of e and of e (z - c) over v != y are added to it.
     """
     stop = start + out_NC.shape[1]
     z_NC = logits(hidden_NH, head, start, stop)
@@ -133,20 +133,10 @@ def exponentials(
     inside = (local >= 0) & (local < stop - start)
     at = local.clamp(0, stop - start - 1).unsqueeze(1)
     e_NC.scatter_(1, at, torch.where(inside.unsqueeze(1), 0.0, e_NC.gather(1, at)))
-    for column in range(0, stop - start, EXP_SPAN):
-        span, columns = (start + column) // EXP_SPAN, slice(column, column + EXP_SPAN)
-        part[0, span] = e_NC[:, columns].sum(1)
-        if need_entropy:
-            part[1, span] = (e_NC[:, columns] * z_NC[:, columns]).sum(1)
+    total_2N[0] += e_NC.sum(1)
+    if need_entropy:
+        total_2N[1] += (e_NC * z_NC).sum(1)
     out_NC.copy_(e_NC if slope is None else e_NC.mul_(slope))
-
-
-def sum_spans(part: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Adds partial sums (2, spans, N) in the order of the spans."""
-    total = torch.zeros_like(part[:, 0])
-    for span in range(part.shape[1]):
-        total += part[:, span]
-    return total[0], total[1]
 
 
 def clear_rows(out_NC: torch.Tensor, rows_N: torch.Tensor) -> None:

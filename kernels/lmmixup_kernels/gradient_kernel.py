@@ -3,7 +3,38 @@
 import triton
 import triton.language as tl
 
-from lmmixup_kernels.tile_kernel import logit_tile
+from lmmixup_kernels.tile_kernel import piece_columns, pieces, product_tile, to_logits
+
+
+@triton.jit
+def write(
+    u, column, start, stop, target_ptr, lse_ptr, weight_ptr, at_target_ptr, of_entropy_ptr,
+    entropy_ptr, out_ptr, first_row, num_rows, stride_out, b_ptr, logit_scale, softcap, inverse_t,
+    HAS_BIAS: tl.constexpr, HAS_CAP: tl.constexpr, ENTROPY: tl.constexpr, R: tl.constexpr,
+):  # fmt: skip
+    """Writes the gradient of some columns, `column` places after `start`."""
+    row = tl.arange(0, R)
+    rows = first_row + row
+    row_ok = rows < num_rows
+    columns = start + column
+    z = to_logits(u, b_ptr, columns, stop, logit_scale, softcap, inverse_t, HAS_BIAS, HAS_CAP)
+    log_p = z - tl.load(lse_ptr + rows, mask=row_ok, other=0.0)[:, None]
+    share = tl.load(weight_ptr + rows, mask=row_ok, other=0.0)[:, None]
+    if ENTROPY:
+        entropy = tl.load(entropy_ptr + rows, mask=row_ok, other=0.0)
+        of_entropy = tl.load(of_entropy_ptr + rows, mask=row_ok, other=0.0)
+        share = share - of_entropy[:, None] * (log_p + entropy[:, None])
+    g = share * tl.exp(log_p)
+    target = tl.load(target_ptr + rows, mask=row_ok, other=-1).to(tl.int32)
+    at_target = tl.load(at_target_ptr + rows, mask=row_ok, other=0.0)
+    g = tl.where(columns[None, :] == target[:, None], at_target[:, None], g)
+    if HAS_CAP:
+        t = z / (softcap * inverse_t)
+        g *= 1 - t * t
+    g *= logit_scale * inverse_t
+    at = row[:, None] * tl.cast(stride_out, tl.int32) + column[None, :]
+    ok = row_ok[:, None] & (columns < stop)[None, :]
+    tl.store(out_ptr + at, g.to(out_ptr.dtype.element_ty), mask=ok)
 
 
 @triton.jit(do_not_specialize=["N", "start"])
@@ -20,28 +51,31 @@ def gradient_kernel(
     cap's slope and logit_scale / T. Grid: blocks of rows fastest, then tiles of columns.
     """
     num_blocks = tl.cdiv(N, R)
-    rows = (tl.program_id(0) % num_blocks).to(tl.int64) * R + tl.arange(0, R)
-    row_ok = rows < N
-    first = (tl.program_id(0) // num_blocks).to(tl.int64) * C
-    columns = start + first + tl.arange(0, C)
-    inside = columns < stop
-    z = logit_tile(
-        x_ptr, w_ptr, b_ptr, rows, row_ok, columns, inside, H, stride_x, stride_w,
-        logit_scale, softcap, inverse_t, HAS_BIAS, HAS_CAP, EVEN_H, FULL, R, C, D,
+    first_row = (tl.program_id(0) % num_blocks) * R
+    first = start + (tl.program_id(0) // num_blocks) * C
+    u = product_tile(
+        x_ptr, w_ptr, first_row, N, first, stop, H, stride_x, stride_w, EVEN_H, FULL, R, C, D
+    )
+    out_ptr += tl.cast(first_row, tl.int64) * stride_out + (first - start)
+    a, b, c, d = pieces(u, R, C)
+    one, two = piece_columns(C)
+    write(
+        a, one, first, stop, target_ptr, lse_ptr, weight_ptr, at_target_ptr, of_entropy_ptr,
+        entropy_ptr, out_ptr, first_row, N, stride_out, b_ptr, logit_scale, softcap, inverse_t,
+        HAS_BIAS, HAS_CAP, ENTROPY, R,
     )  # fmt: skip
-    target = tl.load(target_ptr + rows, mask=row_ok, other=-1)
-    at_target = tl.load(at_target_ptr + rows, mask=row_ok, other=0.0)
-    log_p = z - tl.load(lse_ptr + rows, mask=row_ok, other=0.0)[:, None]
-    share = tl.load(weight_ptr + rows, mask=row_ok, other=0.0)[:, None]
-    if ENTROPY:
-        entropy = tl.load(entropy_ptr + rows, mask=row_ok, other=0.0)
-        of_entropy = tl.load(of_entropy_ptr + rows, mask=row_ok, other=0.0)
-        share = share - of_entropy[:, None] * (log_p + entropy[:, None])
-    g = share * tl.exp(log_p)
-    g = tl.where(columns[None, :] == target[:, None], at_target[:, None], g)
-    if HAS_CAP:
-        t = z / (softcap * inverse_t)
-        g *= 1 - t * t
-    g *= logit_scale * inverse_t
-    ptrs = out_ptr + rows[:, None] * stride_out + (columns - start)[None, :]
-    tl.store(ptrs, g.to(out_ptr.dtype.element_ty), mask=row_ok[:, None] & inside[None, :])
+    write(
+        b, two, first, stop, target_ptr, lse_ptr, weight_ptr, at_target_ptr, of_entropy_ptr,
+        entropy_ptr, out_ptr, first_row, N, stride_out, b_ptr, logit_scale, softcap, inverse_t,
+        HAS_BIAS, HAS_CAP, ENTROPY, R,
+    )  # fmt: skip
+    write(
+        c, one + C // 4, first, stop, target_ptr, lse_ptr, weight_ptr, at_target_ptr, of_entropy_ptr,
+        entropy_ptr, out_ptr, first_row, N, stride_out, b_ptr, logit_scale, softcap, inverse_t,
+        HAS_BIAS, HAS_CAP, ENTROPY, R,
+    )  # fmt: skip
+    write(
+        d, two + C // 4, first, stop, target_ptr, lse_ptr, weight_ptr, at_target_ptr, of_entropy_ptr,
+        entropy_ptr, out_ptr, first_row, N, stride_out, b_ptr, logit_scale, softcap, inverse_t,
+        HAS_BIAS, HAS_CAP, ENTROPY, R,
+    )  # fmt: skip

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 import triton
 
-from lmmixup_kernels.exp_kernel import clear_kernel, exp_kernel, sum_kernel
+from lmmixup_kernels.exp_kernel import add_kernel, clear_kernel, exp_kernel
 from lmmixup_kernels.gradient_kernel import gradient_kernel
 from lmmixup_kernels.head import Head
 from lmmixup_kernels.score_kernel import join_kernel, score_kernel
-from lmmixup_kernels.statistics import EXP_SPAN, SCORE_SPAN, Sums
+from lmmixup_kernels.statistics import SCORE_SPAN, Sums
 from lmmixup_kernels.target_kernel import target_kernel
 from lmmixup_kernels.tiles import Tile, tile
 
@@ -65,8 +65,7 @@ def score(
         score_kernel[(triton.cdiv(N, tiles.rows) * spans,)](
             hidden_NH, head.weight_VH, head.bias_V, target_N, only, part,
             N, head.size, H, hidden_NH.stride(0), head.weight_VH.stride(0), *_scalars(head),
-            ENTROPY=need_entropy, ONLY=only is not None, SPLIT=tiles.columns > 128,
-            SPAN=SCORE_SPAN, **_options(hidden_NH, head, tiles),
+            ENTROPY=need_entropy, ONLY=only is not None, SPAN=SCORE_SPAN, **_options(hidden_NH, head, tiles),
         )  # fmt: skip
     join_kernel[(triton.cdiv(N, ROWS),)](part, made, N, spans, R=ROWS, **FUSION)
     return Sums(*made)
@@ -92,28 +91,24 @@ def exponentials(
     centre_N: torch.Tensor,
     start: int,
     out_NC: torch.Tensor,
-    part: torch.Tensor,
     *,
     need_entropy: bool,
+    total_2N: torch.Tensor,
 ) -> None:
     """As `eager.exponentials`."""
     N, H = hidden_NH.shape
     stop = start + out_NC.shape[1]
-    tiles = tile("exponentials", hidden_NH.dtype, hidden_NH.device)
-    exp_kernel[(triton.cdiv(N, tiles.rows) * triton.cdiv(stop - start, EXP_SPAN),)](
+    size = tile("exponentials", hidden_NH.dtype, hidden_NH.device)
+    tiles = triton.cdiv(stop - start, size.columns)
+    part = total_2N.new_empty((2, tiles, N))
+    exp_kernel[(triton.cdiv(N, size.rows) * tiles,)](
         hidden_NH, head.weight_VH, head.bias_V, target_N, centre_N, out_NC, part,
-        N, head.size, H, start, stop, hidden_NH.stride(0), head.weight_VH.stride(0),
-        out_NC.stride(0), *_scalars(head),
-        ENTROPY=need_entropy, SPAN=EXP_SPAN, **_options(hidden_NH, head, tiles),
+        N, H, start, stop, hidden_NH.stride(0), head.weight_VH.stride(0), out_NC.stride(0),
+        *_scalars(head), ENTROPY=need_entropy, **_options(hidden_NH, head, size),
     )  # fmt: skip
-
-
-def sum_spans(part: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """As `eager.sum_spans`."""
-    _, spans, N = part.shape
-    total = part.new_zeros((2, N))
-    sum_kernel[(triton.cdiv(N, ROWS),)](part, total, N, spans, R=ROWS, **FUSION)
-    return total[0], total[1]
+    add_kernel[(triton.cdiv(N, ROWS),)](
+        part, total_2N, N, tiles, ENTROPY=need_entropy, R=ROWS, **FUSION
+    )
 
 
 def clear_rows(out_NC: torch.Tensor, rows_N: torch.Tensor) -> None:

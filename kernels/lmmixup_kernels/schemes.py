@@ -15,7 +15,7 @@ from lmmixup_kernels import eager
 from lmmixup_kernels.backend import Backend
 from lmmixup_kernels.head import Head
 from lmmixup_kernels.products import add_product, product
-from lmmixup_kernels.statistics import EXP_SPAN, Statistics, either, from_anchor, from_sums
+from lmmixup_kernels.statistics import Statistics, either, from_anchor, from_sums
 
 Scheme = Literal["score", "frozen", "stored", "recompute"]
 
@@ -29,7 +29,8 @@ ANCHOR = -10.0
 """Guess of logp where none is given; right for every row whose logp is between -70 and 0."""
 
 ROWS, COLUMNS = 8192, 4096
-"""Rows and columns of a slice: 64 MiB in bf16."""
+"""Rows and columns of a slice: 64 MiB in bf16. Sums are added slice after slice, so that the
+columns are a part of what a row's bits depend on."""
 
 
 def choose_scheme(
@@ -115,8 +116,7 @@ def anchored(
     # where the guess is missing or absurd, the row is scored by its maximum below
     anchor_N = torch.nan_to_num(anchor_N.float(), nan=ANCHOR).clamp(-80.0, 80.0)
     centre_N = zy - anchor_N
-    spans = -(-V // EXP_SPAN)
-    R, xs = (torch.empty(N, dtype=torch.float32, device=zy.device) for _ in range(2))
+    total_2N = hidden_NH.new_zeros((2, N), dtype=torch.float32)
     stored = scheme == "stored"
     big = (
         hidden_NH.new_empty((N, V), dtype=dtype)
@@ -126,17 +126,19 @@ def anchored(
     for row in range(0, N, ROWS):
         rows = slice(row, row + ROWS)
         x = hidden_NH[rows]
-        part = torch.zeros((2, spans, len(x)), dtype=torch.float32, device=zy.device)
+        total = torch.zeros_like(total_2N[:, rows])
         buffer = None if stored else x.new_empty((len(x), min(COLUMNS, V)), dtype=dtype)
         for start in range(0, V, COLUMNS):
             stop = min(start + COLUMNS, V)
             E = big[rows, start:stop] if buffer is None else buffer[:, : stop - start]
             ops.exponentials(
-                x, head, target_N[rows], centre_N[rows], start, E, part, need_entropy=need_entropy
-            )
+                x, head, target_N[rows], centre_N[rows], start, E,
+                need_entropy=need_entropy, total_2N=total,
+            )  # fmt: skip
             if not stored:
                 add_product(big[rows], E, head.weight_VH[start:stop])
-        R[rows], xs[rows] = ops.sum_spans(part)
+        total_2N[:, rows] = total
+    R, xs = total_2N
     here, inverse, far = from_anchor(R, xs, zy, anchor_N, need_entropy=need_entropy)
     there = score(hidden_NH, head, target_N, backend, need_entropy=need_entropy, only=far)
     slope = head.slope(zy)

@@ -3,24 +3,30 @@
 import triton
 import triton.language as tl
 
-from lmmixup_kernels.tile_kernel import logit_tile
+from lmmixup_kernels.tile_kernel import piece_columns, pieces, product_tile, to_logits
 
 FAR = tl.constexpr(-1.0e30)
 
 
 @triton.jit
-def fold(z, columns, column_ok, target, m, s, xs, zy, ENTROPY: tl.constexpr):
-    """Adds the columns of one piece of a tile to the running sums of its rows."""
+def fold(
+    u, columns, target, m, s, xs, zy, b_ptr, V, logit_scale, softcap, inverse_t,
+    HAS_BIAS: tl.constexpr, HAS_CAP: tl.constexpr, ENTROPY: tl.constexpr,
+):  # fmt: skip
+    """Adds the products of some columns to the running sums of their rows.
+
+    Columns beyond V add nothing, also where there are no others.
+    """
+    z = to_logits(u, b_ptr, columns, V, logit_scale, softcap, inverse_t, HAS_BIAS, HAS_CAP)
     at_target = columns[None, :] == target[:, None]
     zy += tl.sum(tl.where(at_target, z, 0.0), 1)
-    z = tl.where(column_ok[None, :], z, -float("inf"))
-    new_m = tl.maximum(m, tl.max(z, 1))
+    inside = (columns < V)[None, :]
+    new_m = tl.maximum(m, tl.max(tl.where(inside, z, -float("inf")), 1))
     ahead = z - new_m[:, None]
-    e = tl.where(at_target, 0.0, tl.exp(ahead))
+    e = tl.where(at_target | ~inside, 0.0, tl.exp(ahead))
     shift = tl.exp(m - new_m)
     if ENTROPY:
-        xs = shift * (xs + s * (m - new_m))
-        xs += tl.sum(tl.where(column_ok[None, :], e * ahead, 0.0), 1)
+        xs = shift * (xs + s * (m - new_m)) + tl.sum(e * tl.where(inside, ahead, 0.0), 1)
     s = s * shift + tl.sum(e, 1)
     return new_m, s, xs, zy
 
@@ -30,47 +36,51 @@ def score_kernel(
     x_ptr, w_ptr, b_ptr, target_ptr, only_ptr, part_ptr,
     N, V, H, stride_x, stride_w, logit_scale, softcap, inverse_t,
     HAS_BIAS: tl.constexpr, HAS_CAP: tl.constexpr, EVEN_H: tl.constexpr, FULL: tl.constexpr,
-    ENTROPY: tl.constexpr, ONLY: tl.constexpr, SPLIT: tl.constexpr, SPAN: tl.constexpr,
+    ENTROPY: tl.constexpr, ONLY: tl.constexpr, SPAN: tl.constexpr,
     R: tl.constexpr, C: tl.constexpr, D: tl.constexpr,
 ):  # fmt: skip
     """Writes m, s, xs, zy of each row and span to part (4, spans, N).
 
     Grid: blocks of rows fastest, then spans, so that a span's weights stay in the cache.
-    SPLIT folds a tile in two halves, which needs fewer registers.
     """
     num_blocks = tl.cdiv(N, R)
     span = tl.program_id(0) // num_blocks
-    rows = (tl.program_id(0) % num_blocks).to(tl.int64) * R + tl.arange(0, R)
+    first_row = (tl.program_id(0) % num_blocks) * R
+    rows = first_row + tl.arange(0, R)
     row_ok = rows < N
     if ONLY:
         row_ok &= tl.load(only_ptr + rows, mask=row_ok, other=0) != 0
         if tl.max(row_ok.to(tl.int32), 0) == 0:
             return
-    target = tl.load(target_ptr + rows, mask=row_ok, other=-1)
+    target = tl.load(target_ptr + rows, mask=row_ok, other=-1).to(tl.int32)
     m = tl.full((R,), FAR, tl.float32)
     s = tl.zeros((R,), tl.float32)
     xs = tl.zeros((R,), tl.float32)
     zy = tl.zeros((R,), tl.float32)
-    first = span.to(tl.int64) * SPAN
-    for start in range(first, tl.minimum(first + SPAN, V), C):
-        columns = start + tl.arange(0, C).to(tl.int64)
-        z = logit_tile(
-            x_ptr, w_ptr, b_ptr, rows, row_ok, columns, columns < V, H, stride_x, stride_w,
-            logit_scale, softcap, inverse_t, HAS_BIAS, HAS_CAP, EVEN_H, FULL, R, C, D,
+    one, two = piece_columns(C)
+    for start in range(span * SPAN, tl.minimum((span + 1) * SPAN, V), C):
+        u = product_tile(
+            x_ptr, w_ptr, first_row, N, start, V, H, stride_x, stride_w, EVEN_H, FULL, R, C, D
+        )
+        a, b, c, d = pieces(u, R, C)
+        m, s, xs, zy = fold(
+            a, start + one, target, m, s, xs, zy, b_ptr, V,
+            logit_scale, softcap, inverse_t, HAS_BIAS, HAS_CAP, ENTROPY,
         )  # fmt: skip
-        if SPLIT:
-            # columns j and j + C / 2 lie together after this reshape: no data moves
-            low, high = tl.split(tl.permute(tl.reshape(z, (R, 2, C // 2)), (0, 2, 1)))
-            half = start + tl.arange(0, C // 2).to(tl.int64)
-            m, s, xs, zy = fold(low, half, half < V, target, m, s, xs, zy, ENTROPY)
-            half += C // 2
-            # the second half may lie beyond V; then every piece of it is outside and adds nothing
-            m, s, xs, zy = fold(high, half, half < V, target, m, s, xs, zy, ENTROPY)
-        else:
-            m, s, xs, zy = fold(z, columns, columns < V, target, m, s, xs, zy, ENTROPY)
-    spans = tl.cdiv(V, SPAN)
+        m, s, xs, zy = fold(
+            b, start + two, target, m, s, xs, zy, b_ptr, V,
+            logit_scale, softcap, inverse_t, HAS_BIAS, HAS_CAP, ENTROPY,
+        )  # fmt: skip
+        m, s, xs, zy = fold(
+            c, start + one + C // 4, target, m, s, xs, zy, b_ptr, V,
+            logit_scale, softcap, inverse_t, HAS_BIAS, HAS_CAP, ENTROPY,
+        )  # fmt: skip
+        m, s, xs, zy = fold(
+            d, start + two + C // 4, target, m, s, xs, zy, b_ptr, V,
+            logit_scale, softcap, inverse_t, HAS_BIAS, HAS_CAP, ENTROPY,
+        )  # fmt: skip
     base = part_ptr + span.to(tl.int64) * N + rows
-    step = tl.cast(spans, tl.int64) * N
+    step = tl.cast(tl.cdiv(V, SPAN), tl.int64) * N
     tl.store(base, m, mask=row_ok)
     tl.store(base + step, s, mask=row_ok)
     tl.store(base + 2 * step, xs, mask=row_ok)

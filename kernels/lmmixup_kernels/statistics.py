@@ -13,9 +13,6 @@ import torch
 SCORE_SPAN = 4096
 """Columns whose statistics belong together in `score`; fixed, so that bits do not depend on N."""
 
-EXP_SPAN = 1024
-"""The same for anchored exponentials."""
-
 MOST = 60.0
 """|log S| beyond which a row's anchor is not to be used; `fp16` would hold less, so it is not used."""
 

@@ -3,6 +3,8 @@
 import triton
 import triton.language as tl
 
+from lmmixup_kernels.tile_kernel import product_tile
+
 NONE = tl.constexpr(-(2**63))
 
 
@@ -48,33 +50,22 @@ def topk_kernel(
     num_blocks = tl.cdiv(Q, R)
     spans = tl.cdiv(N, span)
     part = tl.program_id(0) // num_blocks
-    queries = (tl.program_id(0) % num_blocks).to(tl.int64) * R + tl.arange(0, R)
+    first_row = (tl.program_id(0) % num_blocks) * R
+    queries = first_row + tl.arange(0, R)
     query_ok = queries < Q
-    depth = tl.arange(0, D)
     best = tl.full((R, K), NONE, tl.int64)
-    first = part.to(tl.int64) * span
+    first = part * span
     for start in range(first, tl.minimum(first + span, N), C):
-        rows = start + tl.arange(0, C).to(tl.int64)
+        rows = start + tl.arange(0, C)
         row_ok = (rows < N) & (rows < first + span)
-        sum_RC = tl.zeros((R, C), tl.float32)
-        for h in range(0, H, D):
-            q_ptrs = query_ptr + queries[:, None] * stride_q + (h + depth)[None, :]
-            x_ptrs = row_ptr + rows[None, :] * stride_x + (h + depth)[:, None]
-            if EVEN_H:
-                q = tl.load(q_ptrs, mask=query_ok[:, None], other=0.0)
-                x = tl.load(x_ptrs, mask=row_ok[None, :], other=0.0)
-            else:
-                inside = h + depth < H
-                q = tl.load(q_ptrs, mask=query_ok[:, None] & inside[None, :], other=0.0)
-                x = tl.load(x_ptrs, mask=row_ok[None, :] & inside[:, None], other=0.0)
-            if FULL:
-                sum_RC = tl.dot(q, x, sum_RC, input_precision="ieee")
-            else:
-                sum_RC = tl.dot(q, x, sum_RC)
+        sum_RC = product_tile(
+            query_ptr, row_ptr, first_row, Q, start, N, H, stride_q, stride_x,
+            EVEN_H, FULL, R, C, D,
+        )  # fmt: skip
         keys = key_of(sum_RC, rows[None, :])
         keep = row_ok[None, :] & query_ok[:, None]
         if ITSELF:
             keep &= rows[None, :] != own + queries[:, None]
         best = insert(best, tl.where(keep, keys, NONE))
-    at = (queries[:, None] * spans + part) * K + tl.arange(0, K)[None, :]
+    at = (queries.to(tl.int64)[:, None] * spans + part) * K + tl.arange(0, K)[None, :]
     tl.store(key_ptr + at, best, mask=query_ok[:, None])
