@@ -54,6 +54,21 @@ def ours(fitted: Fitted, num_threads: int) -> Run:
     return run
 
 
+def ours_once(fitted: Fitted, num_threads: int) -> Run:
+    """The same with the vectors as they come: checked and coded for this one call."""
+    from lmmixup import ops
+
+    table = ops.posterior_table(K, fitted.prior, fitted.transition)
+
+    def run(queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        found = ops.knn_bayes(
+            fitted.vectors, fitted.ratings, queries, k=K, table_HC=table, num_threads=num_threads
+        )
+        return found.posterior_QC, found.neighbours.idx_QK
+
+    return run
+
+
 def paper(fitted: Fitted, num_threads: int) -> Run:
     """scikit-learn by brute force, then a Python loop, as the paper's code has it."""
     from sklearn.neighbors import NearestNeighbors
