@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -41,6 +42,13 @@ def test_one_rating_only_has_no_kappa() -> None:
     [pair] = judge_agreement({"a": np.ones(3), "b": np.ones(3)})
     assert pair.exact == 1
     assert np.isnan(pair.kappa)
+
+
+def test_what_is_not_defined_is_null_in_the_manifest() -> None:
+    [pair] = judge_agreement({"a": np.array([1.0, np.nan]), "b": np.array([np.nan, 2.0])})
+    figures = pair.to_dict()
+    assert (figures["num_records"], figures["kappa"], figures["high"]) == (0, None, [None, None])
+    assert json.loads(json.dumps(figures, allow_nan=False))["judges"] == ["a", "b"]
 
 
 def test_three_real_judges(shared_data: Path) -> None:

@@ -167,6 +167,24 @@ def test_what_is_no_library_is_said(rated: pa.Table, tmp_path: Path) -> None:
         open_library(tmp_path / "nothing")
 
 
+@pytest.mark.parametrize("name", ["head.npy", "residuals.npy", "vectors.npy", "data.parquet"])
+def test_a_library_that_lacks_a_file_is_one_clear_line(
+    rated: pa.Table, tmp_path: Path, name: str
+) -> None:
+    build(rated, tmp_path / "lib")
+    (tmp_path / "lib" / name).unlink()
+    with pytest.raises(FileError, match=name):
+        open_library(tmp_path / "lib")
+
+
+def test_vectors_of_other_records_are_refused(rated: pa.Table, tmp_path: Path) -> None:
+    build(rated, tmp_path / "lib")
+    vectors = np.load(tmp_path / "lib" / "vectors.npy")
+    np.save(tmp_path / "lib" / "vectors.npy", vectors[:-1])
+    with pytest.raises(DataError, match=r"vectors\.npy"):
+        open_library(tmp_path / "lib")
+
+
 def test_commands(rated: pa.Table, tmp_path: Path) -> None:
     pq.write_table(rated, tmp_path / "rated.parquet")
     lib = str(tmp_path / "lib")

@@ -82,6 +82,17 @@ def test_a_damaged_row_is_an_error_not_an_answer(tmp_path: Path) -> None:
         cache.get(key(1))
 
 
+def test_a_file_that_is_damaged_while_it_is_open_is_one_clear_line(tmp_path: Path) -> None:
+    path = tmp_path / "answers.sqlite"
+    with AnswerCache(path) as cache:
+        with sqlite3.connect(path) as db:
+            db.execute("DROP TABLE answers")
+        db.close()
+        for look in (lambda: key(1) in cache, lambda: len(cache), lambda: cache.get(key(1))):
+            with pytest.raises(FileError, match=r"damaged .*; name another --cache"):
+                look()
+
+
 WRITER = """
 import sys
 from pathlib import Path

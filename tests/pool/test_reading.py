@@ -293,6 +293,13 @@ def test_hugging_face_folder(tmp_path: Path) -> None:
         open_pool(outer)
 
 
+@pytest.mark.parametrize("text", ["{", "{}", '{"splits": 1}', "[]"])
+def test_splits_that_cannot_be_read_are_one_clear_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "dataset_dict.json").write_text(text)
+    with pytest.raises(DataError, match=r"dataset_dict\.json: expected the splits of a dataset"):
+        open_pool(tmp_path)
+
+
 def test_parquet_shards(tmp_path: Path) -> None:
     for name in ("b", "a"):
         pq.write_table(

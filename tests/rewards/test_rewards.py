@@ -71,6 +71,21 @@ def test_quality_tells_good_from_bad_and_needs_an_answer(rewards: Rewards) -> No
     assert rewards.num_errors == 0
 
 
+def test_an_answer_without_a_vector_earns_nothing(rewards: Rewards, monkeypatch: Any) -> None:
+    made = rewards._embed
+
+    def without_the_second(library: Any, texts: Any) -> Any:
+        vectors = made(library, texts)
+        vectors[1] = 0
+        return vectors
+
+    monkeypatch.setattr(rewards, "_embed", without_the_second)
+    first, second = rewards.quality([render("t", GOOD)] * 2, task_type=["qa"] * 2)
+    assert first > 0.6
+    assert second == 0.0
+    assert rewards.num_errors == 0
+
+
 def test_messages_are_completions_too(rewards: Rewards) -> None:
     text = render("t", GOOD)
     as_messages = [[{"role": "assistant", "content": text}]]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import combinations
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,6 +35,12 @@ class Agreement:
     kappa: float
     qwk: float
     high: tuple[float, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For the manifest; `None` in place of NaN, which JSON has not."""
+        return asdict(
+            self, dict_factory=lambda pairs: {name: _without_nan(value) for name, value in pairs}
+        )
 
 
 def judge_agreement(
@@ -76,3 +82,9 @@ def judge_agreement(
 
 def _share(is_high_N: npt.NDArray[np.bool_]) -> float:
     return float(is_high_N.mean()) if len(is_high_N) else float("nan")
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_without_nan(one) for one in value]
+    return None if isinstance(value, float) and np.isnan(value) else value

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -89,7 +88,7 @@ def run(
         open_run.figures.update(_figures(curation, records.num_rows - len(rated_R)))
         open_run.figures["embedding"] = embedded.identity
         agreements = list(judge_agreement(judges, at=config.at))
-        open_run.figures["judges"] = [asdict(pair) for pair in agreements]
+        open_run.figures["judges"] = [pair.to_dict() for pair in agreements]
         for pair in agreements:
             reporter.note(_sentence(pair, config.at))
         draw_transitions(curation, open_run.folder / "transitions.png")

@@ -68,9 +68,7 @@ class VectorCache:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             (self._folder / "identity.json").write_text(text)
-            parts = sorted(self._folder.glob("*.arrow"))
-            for part in parts:
-                self._open(part)
+            parts = self._open_parts()
             if len(parts) > MAX_PARTS:
                 self._merge(parts)
         except OSError as error:
@@ -118,6 +116,15 @@ class VectorCache:
             aside.unlink(missing_ok=True)
             raise FileError(f"{path}: {error.strerror or error}; name another --cache") from error
         self._open(path)
+
+    def _open_parts(self) -> list[Path]:
+        """Opens every file; looks again where another process merged some away meanwhile."""
+        while True:
+            parts = sorted(self._folder.glob("*.arrow"))
+            for part in parts:
+                self._open(part)
+            if all(part.exists() for part in parts):
+                return parts
 
     def _open(self, path: Path) -> None:
         try:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from lmmixup.embed import read_vectors, record_texts
 from lmmixup.embed.embedder import make_embedder
 from lmmixup.embed.lexical import LexicalEmbedder
-from lmmixup.errors import DataError, FileError
+from lmmixup.errors import DataError, FileError, LmmixupError
 from lmmixup.library.config import LibraryConfig
 from lmmixup.library.scorer import SCORERS
 from lmmixup.library.scores import Examples, Scorer, Scores
@@ -215,6 +215,18 @@ def open_library(path: str | Path) -> Library:
         if figures.get(name) != expected:
             raise DataError(f"{path}: expected {name} {expected!r}, got {figures.get(name)!r}")
     config = LibraryConfig(**manifest["config"])
+    try:
+        return _opened(path, config, figures)
+    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+        if isinstance(error, LmmixupError):
+            raise
+        raise FileError(
+            f"{path}: expected the files of a library, got {type(error).__name__}: {error}; build "
+            "it again"
+        ) from None
+
+
+def _opened(path: Path, config: LibraryConfig, figures: dict[str, Any]) -> Library:
     stored = _read(path, config)
     identity = figures["identity"]
     if stored.vectors_ND.shape[1] != identity["dim"]:
@@ -274,5 +286,10 @@ def _read(path: Path, config: LibraryConfig) -> Examples:
         raise DataError(f"{path}: vectors.npy: row {row} has NaN or infinity")
     columns = ["prompt", "completion", config.rating]
     records = pq.read_table(path / "data.parquet", columns=columns)
+    if len(records) != len(vectors_ND):
+        raise DataError(
+            f"{path}: vectors.npy has {len(vectors_ND):,} vectors, but data.parquet has "
+            f"{len(records):,} records"
+        )
     ratings_N = records.column(config.rating).to_numpy().astype(np.int64)
     return Examples(vectors_ND, text_bytes(records, config), ratings_N)

@@ -31,8 +31,8 @@ def answer_columns(outcome: Outcome) -> dict[str, Any]:
 
     Example:
         >>> from lmmixup.llm import Answer
-        >>> answer_columns(Answer("Yes.", "stop", prompt_tokens=12, completion_tokens=2))["completion_tokens"]
-        2
+        >>> answer_columns(Answer("Yes.", "stop", prompt_tokens=12))["prompt_tokens"]
+        12
     """
     if not isinstance(outcome, Answer):
         return {}

@@ -7,7 +7,7 @@ import os
 import sqlite3
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from lmmixup.errors import FileError
 from lmmixup.llm.request import Answer
@@ -124,12 +124,20 @@ class AnswerCache:
         return value
 
     def __len__(self) -> int:
-        number: int = self._db.execute("SELECT count(*) FROM answers").fetchone()[0]
-        return number
+        return int(self._row("SELECT count(*) FROM answers")[0])
 
     def __contains__(self, key: bytes) -> bool:
-        row = self._db.execute("SELECT 1 FROM answers WHERE key = ?", (key,)).fetchone()
-        return row is not None
+        return bool(self._row("SELECT count(*) FROM answers WHERE key = ?", key)[0])
+
+    def _row(self, query: str, *values: bytes) -> Any:
+        """The first row; `None` where there is none."""
+        try:
+            return self._db.execute(query, values).fetchone()
+        except sqlite3.Error as error:
+            raise self._damaged(error) from error
+
+    def _damaged(self, error: Exception) -> FileError:
+        return FileError(f"{self.path}: damaged ({error}); name another --cache")
 
     def get(self, key: bytes) -> tuple[Answer, str] | None:
         """The answer of a key and the server that gave it, where it is known.
@@ -137,13 +145,11 @@ class AnswerCache:
         Raises:
             FileError: The file is damaged.
         """
+        row = self._row("SELECT answer, server FROM answers WHERE key = ?", key)
         try:
-            row = self._db.execute(
-                "SELECT answer, server FROM answers WHERE key = ?", (key,)
-            ).fetchone()
             return None if row is None else (Answer(**json.loads(row[0])), row[1])
-        except (sqlite3.Error, ValueError, TypeError) as error:
-            raise FileError(f"{self.path}: damaged ({error}); name another --cache") from error
+        except (ValueError, TypeError) as error:
+            raise self._damaged(error) from error
 
     def put(self, key: bytes, model: str, server: str, answer: Answer) -> None:
         """Keeps one answer; it is safe when this returns."""

@@ -151,7 +151,7 @@ def _folder(path: Path) -> list[PoolFile]:
     if (path / "state.json").exists():
         return _hf_dataset(path)
     if (path / "dataset_dict.json").exists():
-        splits = json.loads((path / "dataset_dict.json").read_text())["splits"]
+        splits = _splits(path / "dataset_dict.json")
         if len(splits) == 1:
             return _hf_dataset(path / splits[0])
         raise DataError(
@@ -166,6 +166,13 @@ def _folder(path: Path) -> list[PoolFile]:
         f"{path}: expected a file, a result folder, a saved dataset or a folder of .parquet files, "
         f"got a folder with {', '.join(names) or 'nothing'}; name files, as '{path}/*.jsonl'"
     )
+
+
+def _splits(file: Path) -> list[str]:
+    try:
+        return [str(split) for split in json.loads(file.read_text())["splits"]]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(f"{file}: expected the splits of a dataset, got {error!r}") from None
 
 
 def _hf_dataset(path: Path) -> list[PoolFile]:

@@ -101,9 +101,10 @@ class Rewards:
             except LmmixupError as error:
                 self._fail(len(rows), str(error))
                 continue
-            for row, reward in zip(
-                rows, map_scores(scores.posterior_QC, self.config.mapping), strict=True
-            ):
+            # What has no vector says nothing that the library knows: no word, no reward.
+            rewards_Q = map_scores(scores.posterior_QC, self.config.mapping)
+            rewards_Q = np.where(vectors_QD.any(axis=1), rewards_Q, 0.0)
+            for row, reward in zip(rows, rewards_Q, strict=True):
                 out[row] = float(reward)
         return out
 
