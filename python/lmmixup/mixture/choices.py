@@ -167,7 +167,8 @@ def _made(span: Span, random: Random) -> list[str]:
         steps = random.sample([-12, -9, -7, -5, -4, -3, -2, 2, 3, 4, 5, 7, 9, 12], 6)
         return [str(int(span.text) + step) for step in steps if int(span.text) + step < 2026]
     if span.kind == "number":
-        return [_number_like(span.text, random) for _ in range(8)]
+        made = [_number_like(span.text, random) for _ in range(12)]
+        return [one for one in made if ("," in one) == ("," in span.text)]
     if span.kind == "date":
         return [_date_like(span.text, random) for _ in range(8)]
     return []

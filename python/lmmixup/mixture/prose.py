@@ -79,9 +79,10 @@ def sentences(text: str) -> list[str]:
         word = last[1] if last else ""
         if end[0].startswith(".") and (word.lower() in ABBREVIATIONS or _is_initial(word)):
             continue
-        if before.count("(") > before.count(")"):
+        sentence = text[start : end.end()].rstrip()
+        if sentence.count("(") > sentence.count(")"):
             continue
-        out.append(text[start : end.end()].rstrip())
+        out.append(sentence)
         start = end.end()
     if text[start:].strip():
         out.append(text[start:].strip())

@@ -90,7 +90,7 @@ PARTICIPLES = _set("""
 """Irregular past participles."""
 
 PAST = _set("""
-    won became wrote began made took led held left met built sold gave found ran lost sent bought drew
-    chose taught fought set beat broke grew kept sang spoke
+    won became wrote began made took led held left met built sold gave found ran lost sent bought
+    drew chose taught fought set beat broke grew kept sang spoke
 """)
 """Irregular past tenses."""
