@@ -32,7 +32,8 @@ def articles(number: int, seed: int = 0) -> list[dict[str, str]]:
                 f"{title} (born {random.randrange(1, 28)} May {year}) was an {nation} painter of "
                 f"the {at}th school. He was educated in {town} and moved to {other} in "
                 f"{year + 20}. In {year + 30}, {name} opened a gallery with "
-                f"{random.randrange(3, 90)} rooms near the harbour of {town}. He was awarded the Golden Brush in {year + 40}."
+                f"{random.randrange(3, 90)} rooms near the harbour of {town}. "
+                f"He was awarded the Golden Brush in {year + 40}."
             )
         else:
             title = f"The House of {town} {at}"

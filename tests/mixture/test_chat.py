@@ -212,9 +212,10 @@ def test_killed_and_started_again_pays_once_and_writes_the_same_bytes(
     pq.write_table(texts, pool)
     good = script()
     server.script = lambda number, request: Reply(text=good(number, request).text, delay_s=0.01)
-    shared = [sys.executable, "-m", "lmmixup", "mixture", "build", str(pool), "--teacher",
-              "openai:m", "--base-url", server.url, "--concurrency", "8", "--task-types", "qa,tfq", "--quiet",
-              "--no-library", "--cache", "none", "--keep-going"]  # fmt: skip
+    shared = [sys.executable, "-m", "lmmixup", "mixture", "build", str(pool), "--quiet",
+              "--teacher", "openai:m", "--base-url", server.url, "--concurrency", "8",
+              "--task-types", "qa,tfq", "--no-library", "--cache", "none",
+              "--keep-going"]  # fmt: skip
     env = {**os.environ, "OPENAI_API_KEY": "sk-test"}
     subprocess.run([*shared, "-o", str(tmp_path / "whole")], check=True, env=env)
     num_calls, server.num_calls = server.num_calls, 0
