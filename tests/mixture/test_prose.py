@@ -67,6 +67,8 @@ def test_sentences_stand_alone_only_where_they_can() -> None:
     assert passage.standing[1] == "Anna Eklund's father built houses in Turku."
     assert passage.standing[2] == "The river floods every year in spring."
     assert passage.standing[3:] == ("", "")  # who `She` is, is no longer sure
+    for leaning in ("In April 1950 she moved to another town.", "After that, they sold the house."):
+        assert Passage(0, "x", "x", "s", "Anna Eklund", leaning).standing == ("",)
 
 
 def test_long_texts_become_passages_and_lose_nothing() -> None:

@@ -52,6 +52,12 @@ BEFORE_PLACES = _set("""
 """)
 """Words before the name of a place."""
 
+AFTER_PLACES = _set("""
+    and in on at to from with where by for during as until after before near when but or while which
+    who is was are were had has
+""")
+"""Words behind the name of a place; another word may make an adjective of it."""
+
 BEFORE_PEOPLE = _set("""
     by with and actor actress singer director writer starring husband wife father mother son
     daughter brother sister president married composer producer politician king queen minister
