@@ -19,7 +19,8 @@ _PRONOUN = re.compile(r"^(He|She|It|His|Her|Its)\b(?! (?:who|which)\b)")
 _BACKWARD = re.compile(rf"^(?:{'|'.join(sorted(BACKWARD))})\b")
 _EARLY_PRONOUN = re.compile(
     r"^(?:In|On|At|After|Before|During|By|From|Over|Until|Since|As|While|When|Following|Despite|"
-    r"Although|Though|Through|Throughout|For|Upon|Because|If|With|Under|Around)(?: [a-z0-9]+| [A-Z][a-z]+ \d+| [A-Z][a-z]+(?= \d{4}))*,? "
+    r"Although|Though|Through|Throughout|For|Upon|Because|If|With|Under|Around)"
+    r"(?: [a-z0-9]+| [A-Z][a-z]+ \d+| [A-Z][a-z]+(?= \d{4}))*,? "
     r"(?:he|she|it|they|his|her|its|their)\b"
 )
 _WHOLE = re.compile(r"^[\"'(]?[A-Z0-9].*[a-z0-9)\"'%][.!?][\"')]*$", re.S)
