@@ -27,9 +27,9 @@ build_command = stage_command(
     run,
     MixtureConfig,
     help="Make the training set of a mixer of plain TEXTS (a column `text`, and `title` where "
-    "there is one): good records of five task types, each with bad variants of it, by rules without any "
-    "model, or by a model on an OpenAI-compatible server; split by article; with a library of each "
-    "task type.",
+    "there is one): good records of five task types, each with bad variants of it, by rules "
+    "without any model, or by a model on an OpenAI-compatible server; split by article; with a "
+    "library of each task type.",
     examples=[
         "lmmixup mixture build text.jsonl -o mixture",
         "lmmixup mixture build wiki.parquet -o mixture --license cc-by-sa-4.0 --seed 7",

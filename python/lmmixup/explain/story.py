@@ -128,10 +128,12 @@ def _chapter(record_id: str, folder: Path) -> Chapter:
     for path, outcome in _files_with_records(folder):
         row = _row(path, record_id)
         if row is not None:
-            is_made = makes and outcome == "kept" and bool(row.get("sources"))
+            behind = row.get("texts") or row.get("sources")
+            is_made = makes and outcome == "kept" and bool(behind)
             chapter.outcome = "made" if is_made else outcome
-            if is_made:
-                chapter.link("made of", row.pop("sources"))
+            if is_made and behind is not None:
+                row.pop("sources")
+                chapter.link("made of", behind)
             chapter.facts = _facts(row)
             if path.parent != folder:
                 chapter.facts = {"pool": path.parent.name, **chapter.facts}
@@ -141,10 +143,21 @@ def _chapter(record_id: str, folder: Path) -> Chapter:
 
 
 def _files_with_records(folder: Path) -> Iterator[tuple[Path, str]]:
+    yield from ((path, "kept") for path in _sample_files(folder))
     pools = ["data.parquet", *(name for name in _outputs(folder) if name.endswith("/data.parquet"))]
     yield from ((folder / name, "kept") for name in pools)
     yield folder / "leftover.parquet", "leftover"
     yield folder / "dropped.parquet", "dropped"
+
+
+def _sample_files(folder: Path) -> list[Path]:
+    """Files of samples, which name the texts that they were made of."""
+    tops = [folder / name for name in _outputs(folder) if name.endswith(".parquet")]
+    return [path for path in tops if path.parent == folder and "texts" in _columns(path)]
+
+
+def _columns(path: Path) -> list[str]:
+    return list(pq.read_schema(path).names) if path.exists() else []
 
 
 def _row(path: Path, record_id: str) -> dict[str, Any] | None:
@@ -172,7 +185,8 @@ def _add_links(chapter: Chapter, record_id: str, *, makes: bool) -> None:
         mates = _ids_where(data, "cluster", chapter.facts["cluster"])
         chapter.link("in the same cluster", [mate for mate in mates if mate != record_id])
     if makes:  # later stages only carry the made records on
-        chapter.link("went into", _ids_with_source(data, record_id))
+        made = (_ids_made_of(path, record_id) for path in (data, *_sample_files(chapter.path)))
+        chapter.link("went into", [one for ids in made for one in ids])
     if chapter.outcome == "absent" and chapter.links.get("went into"):
         chapter.outcome = "used"
 
@@ -185,13 +199,15 @@ def _ids_where(path: Path, column: str, value: Any) -> list[str]:
     return ids
 
 
-def _ids_with_source(path: Path, record_id: str) -> list[str]:
-    if not path.exists() or "sources" not in pq.read_schema(path).names:
+def _ids_made_of(path: Path, record_id: str) -> list[str]:
+    columns = _columns(path)
+    name = next((name for name in ("texts", "sources") if name in columns), None)
+    if name is None:
         return []
-    table = pq.read_table(path, columns=["id", "sources"])
-    sources = table.column("sources").combine_chunks()
-    rows = pc.list_parent_indices(sources).filter(
-        pc.equal(pc.list_flatten(sources), pa.scalar(record_id))
+    table = pq.read_table(path, columns=["id", name])
+    behind = table.column(name).combine_chunks()
+    rows = pc.list_parent_indices(behind).filter(
+        pc.equal(pc.list_flatten(behind), pa.scalar(record_id))
     )
     ids: list[str] = table.column("id").take(rows).to_pylist()
     return ids

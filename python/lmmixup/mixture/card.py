@@ -62,6 +62,7 @@ CONTEXT: dict[str, Any] = {
     "data": {"@id": "cr:data", "@type": "@json"},
     "dataType": {"@id": "cr:dataType", "@type": "@vocab"},
     "dct": "http://purl.org/dc/terms/",
+    "equivalentProperty": "cr:equivalentProperty",
     "examples": {"@id": "cr:examples", "@type": "@json"},
     "extract": "cr:extract",
     "field": "cr:field",
@@ -81,6 +82,7 @@ CONTEXT: dict[str, Any] = {
     "regex": "cr:regex",
     "repeated": "cr:repeated",
     "replace": "cr:replace",
+    "samplingRate": "cr:samplingRate",
     "sc": "https://schema.org/",
     "separator": "cr:separator",
     "source": "cr:source",
@@ -136,6 +138,7 @@ def croissant(
         "license": config.license,
         "inLanguage": config.language,
         "version": "1.0.0",
+        "citeAs": "LM-Mixup, https://arxiv.org/abs/2510.20449",
         "distribution": [
             {
                 "@type": "cr:FileObject",
@@ -171,16 +174,32 @@ def _field(part: str, column: pa.Field) -> dict[str, Any]:
         "name": column.name,
         "description": COLUMNS.get(column.name, column.name),
     }
-    kind = column.type
-    if pa.types.is_list(kind):
-        described["repeated"] = True
-        kind = kind.value_type
-    described["dataType"] = "sc:Integer" if pa.types.is_integer(kind) else "sc:Text"
-    described["source"] = {
+    source: dict[str, Any] = {
         "fileObject": {"@id": f"{part}.parquet"},
         "extract": {"column": column.name},
     }
-    return described
+    kind = column.type
+    is_list = pa.types.is_list(kind)
+    if is_list and pa.types.is_struct(kind.value_type):
+        described["subField"] = [
+            {
+                "@type": "cr:Field",
+                "@id": f"{part}/{column.name}/{inner.name}",
+                "name": inner.name,
+                "dataType": _data_type(inner.type),
+                "repeated": True,
+                "source": {**source, "transform": {"jsonPath": f"$[*].{inner.name}"}},
+            }
+            for inner in kind.value_type
+            if not pa.types.is_list(inner.type)
+        ]
+        return described
+    described |= {"dataType": _data_type(kind.value_type if is_list else kind), "source": source}
+    return described | ({"repeated": True} if is_list else {})
+
+
+def _data_type(kind: pa.DataType) -> str:
+    return "sc:Integer" if pa.types.is_integer(kind) else "sc:Text"
 
 
 def _head(config: MixtureConfig, made: Mapping[str, Mapping[str, int]]) -> str:
@@ -262,8 +281,8 @@ def _libraries(libraries: Mapping[str, Mapping[str, Any]]) -> str:
     )
     about = (
         "`library/TASK_TYPE/` has rated records of the training articles only, for the reward of "
-        "GRPO. How well each record's rating follows from the others (quadratic weighted kappa), on "
-        "all and on a subset in which every rating has the same lengths:"
+        "GRPO. How well each record's rating follows from the others (quadratic weighted kappa), "
+        "on all and on a subset in which every rating has the same lengths:"
     )
     head = "| library | records | kappa | of the same lengths | kappa |\n|---|--:|--:|--:|--:|"
     return f"\n{about}\n\n{head}\n{rows}\n"
@@ -272,8 +291,8 @@ def _libraries(libraries: Mapping[str, Mapping[str, Any]]) -> str:
 def _limits(config: MixtureConfig) -> str:
     if config.model is None:
         return (
-            "Rules wrote it, from the texts' own sentences: what the texts say wrongly is wrong here "
-            "too, a sentence may miss what stood before it, and a distractor may be right by chance. "
-            "Questions are of a few forms only."
+            "Rules wrote it, from the texts' own sentences: what the texts say wrongly is wrong "
+            "here too, a sentence may miss what stood before it, and a distractor may be right by "
+            "chance. Questions are of a few forms only."
         )
     return "A model wrote it; what it says was not checked by people."

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from lmmixup.mixture.passage import Passage
 
 _BEFORE = re.compile(r"(\w+)[\s\"]+$")
+MOST_YEARS = 40
+"""Years between a date and one that may stand for it."""
+
 MOST_LIKE = 24
 """Candidates that are looked at for one specific."""
 
@@ -124,9 +127,14 @@ class Choices:
             if near >= 0 and len(out) < MOST_LIKE:
                 out.update(dict.fromkeys(self._kinds[near].get(kind, ())))
         if span.kind == "year":
-            return [one for one in out if 0 < abs(int(one) - int(span.text)) <= 40]
+            return [one for one in out if 0 < abs(int(one) - int(span.text)) <= MOST_YEARS]
         if span.kind == "date":
-            return [one for one in out if one[0].isdigit() == span.text[0].isdigit()]
+            return [
+                one
+                for one in out
+                if one[0].isdigit() == span.text[0].isdigit()
+                and abs(int(one[-4:]) - int(span.text[-4:])) <= MOST_YEARS
+            ]
         return list(out)
 
 
@@ -167,7 +175,8 @@ def _made(span: Span, random: Random) -> list[str]:
         steps = random.sample([-12, -9, -7, -5, -4, -3, -2, 2, 3, 4, 5, 7, 9, 12], 6)
         return [str(int(span.text) + step) for step in steps if int(span.text) + step < 2026]
     if span.kind == "number":
-        return [_number_like(span.text, random) for _ in range(8)]
+        made = [_number_like(span.text, random) for _ in range(12)]
+        return [one for one in made if ("," in one) == ("," in span.text)]
     if span.kind == "date":
         return [_date_like(span.text, random) for _ in range(8)]
     return []

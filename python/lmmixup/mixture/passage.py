@@ -17,6 +17,12 @@ _LEAD = re.compile(
 )
 _PRONOUN = re.compile(r"^(He|She|It|His|Her|Its)\b(?! (?:who|which)\b)")
 _BACKWARD = re.compile(rf"^(?:{'|'.join(sorted(BACKWARD))})\b")
+_EARLY_PRONOUN = re.compile(
+    r"^(?:In|On|At|After|Before|During|By|From|Over|Until|Since|As|While|When|Following|Despite|"
+    r"Although|Though|Through|Throughout|For|Upon|Because|If|With|Under|Around)"
+    r"(?: [a-z0-9]+| [A-Z][a-z]+ \d+| [A-Z][a-z]+(?= \d{4}))*,? "
+    r"(?:he|she|it|they|his|her|its|their)\b"
+)
 _WHOLE = re.compile(r"^[\"'(]?[A-Z0-9].*[a-z0-9)\"'%][.!?][\"')]*$", re.S)
 _LIFE = re.compile(
     r"\bborn\b|[A-Z][a-z]+(?: \d+,)? \d{4} ?[\u2013-]+ ?.*[A-Z][a-z]+(?: \d+,)? \d{4}$"
@@ -119,7 +125,8 @@ class Passage:
                 sentence = name + sentence[pronoun.end() :] if name else ""  # noqa: PLW2901
             elif number:
                 about_topic = about_topic and sentence.startswith(self.topic)
-            whole = _WHOLE.match(sentence) and not _BACKWARD.match(sentence)
+            leans = _BACKWARD.match(sentence) or _EARLY_PRONOUN.match(sentence)
+            whole = _WHOLE.match(sentence) and not leans
             balanced = sentence.count('"') % 2 == 0 and sentence.count("(") == sentence.count(")")
             out.append(sentence if whole and balanced and len(sentence) >= 30 else "")
         return tuple(out)

@@ -20,6 +20,7 @@ _MENDS = (
     (re.compile(r"\((?:[\s,;:'\"]|\bor\b(?=\s*;))+(?=\w)"), "("),
     (re.compile(r"(?<=\w)\((?=\s*[\w\"'])"), " ("),
     (re.compile(r"\(\s+"), "("),
+    (re.compile(r"([;,])(?:\s*[;,])+"), r"\1"),
     (re.compile(r"\s+([),;:.!?])(?=[\s),;.\"]|$)"), r"\1"),
     (re.compile(r"(\d) ?\u2013 ?(?=\d)"), "\\1\u2013"),
     (re.compile(r"(\d+): (?=\d\d\b)"), r"\1:"),
@@ -79,9 +80,10 @@ def sentences(text: str) -> list[str]:
         word = last[1] if last else ""
         if end[0].startswith(".") and (word.lower() in ABBREVIATIONS or _is_initial(word)):
             continue
-        if before.count("(") > before.count(")"):
+        sentence = text[start : end.end()].rstrip()
+        if sentence.count("(") > sentence.count(")"):
             continue
-        out.append(text[start : end.end()].rstrip())
+        out.append(sentence)
         start = end.end()
     if text[start:].strip():
         out.append(text[start:].strip())

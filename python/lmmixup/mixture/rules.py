@@ -9,7 +9,7 @@ from lmmixup.mixture.draft import Draft, Refusal
 from lmmixup.mixture.passage import without_brackets
 from lmmixup.mixture.prose import Span, spans
 from lmmixup.mixture.questions import questions
-from lmmixup.mixture.vocabulary import NATIONS
+from lmmixup.mixture.vocabulary import AFTER_PLACES, BEFORE_PLACES, NATIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -201,6 +201,10 @@ def _can_be_asked(span: Span, sentence: str, passage: Passage) -> bool:
         if after not in " ,.;" or sentence[span.start - 1 : span.start] not in " ":
             return False
         rest = sentence[span.end + 1 : span.end + 2]
+        before = sentence[: span.start].split(" ")[-2:-1]
+        following = sentence[span.end + 1 :].split(" ", maxsplit=1)[0].strip(",.;")
+        if before and before[0] in BEFORE_PLACES and after == " " and following not in AFTER_PLACES:
+            return False  # `in Methodist tradition` is no place
         return not (after == " " and rest.isupper()) and span.start > 0
     return len(re.findall(rf"\b{re.escape(span.text)}\b", sentence)) == 1
 

@@ -52,6 +52,12 @@ BEFORE_PLACES = _set("""
 """)
 """Words before the name of a place."""
 
+AFTER_PLACES = _set("""
+    and in on at to from with where by for during as until after before near when but or while which
+    who is was are were had has
+""")
+"""Words behind the name of a place; another word may make an adjective of it."""
+
 BEFORE_PEOPLE = _set("""
     by with and actor actress singer director writer starring husband wife father mother son
     daughter brother sister president married composer producer politician king queen minister
@@ -90,7 +96,7 @@ PARTICIPLES = _set("""
 """Irregular past participles."""
 
 PAST = _set("""
-    won became wrote began made took led held left met built sold gave found ran lost sent bought drew
-    chose taught fought set beat broke grew kept sang spoke
+    won became wrote began made took led held left met built sold gave found ran lost sent bought
+    drew chose taught fought set beat broke grew kept sang spoke
 """)
 """Irregular past tenses."""
