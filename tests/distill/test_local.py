@@ -28,7 +28,10 @@ TEMPLATE = (
 )
 RECORD: MixRecord = {
     "task_type": "qa",
-    "records": [{"prompt": "Why?", "completion": "So."}, {"prompt": "2?", "completion": "</answer>"}],
+    "records": [
+        {"prompt": "Why?", "completion": "So."},
+        {"prompt": "2?", "completion": "</answer>"},
+    ],
 }
 
 
@@ -163,6 +166,7 @@ def test_a_folder_that_is_no_mixer_is_one_line(
         run(pool, local(copy), output=tmp_path / "out")
 
 
+@pytest.mark.filterwarnings("default")  # those of the libraries among themselves
 def test_trl_asks_with_the_same_ids(tiny: Path, tmp_path: Path) -> None:
     """The ids of the contract are those of GRPO's own generation step."""
     pytest.importorskip("trl", reason="trl is not installed; pip install --group trl")
