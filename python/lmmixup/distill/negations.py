@@ -94,8 +94,8 @@ def new_negations(
 
     Notes:
         A negation is found where a source has one of the same word or among the same words, or the
-        word itself with a negative beginning: *not legal* and *illegal*. One without any content word in its
-        sentence, such as the answer *No.*, is left out.
+        word itself with a negative beginning: *not legal* and *illegal*. One without any content
+        word in its sentence, such as the answer *No.*, is left out.
 
     Source:
         Ours.
