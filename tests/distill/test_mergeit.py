@@ -31,11 +31,11 @@ NEAR = [
 FAR = ("Sort a list of numbers in Python.", "sorted(numbers)")
 GOOD: Pair = {
     "prompt": "Explain how a plant makes its food from light, and name what it needs for that.",
-    "completion": "A plant makes its food by photosynthesis. Its leaves take in carbon dioxide from "
-    "the air and its roots take in water; with the energy of light, chlorophyll in the leaves turns "
-    "them into glucose and oxygen. The plant stores the glucose as starch and uses it to grow, and "
-    "the oxygen leaves through small openings in the leaves. It therefore needs light, water, "
-    "carbon dioxide and chlorophyll.",
+    "completion": "A plant makes its food by photosynthesis. Its leaves take in carbon dioxide "
+    "from the air and its roots take in water; with the energy of light, chlorophyll in the leaves "
+    "turns them into glucose and oxygen. The plant stores the glucose as starch and uses it to "
+    "grow, and the oxygen leaves through small openings in the leaves. It therefore needs light, "
+    "water, carbon dioxide and chlorophyll.",
 }
 BAD: Pair = {"prompt": "Food?", "completion": "Yes"}
 

@@ -45,7 +45,7 @@ _NUMBER = re.compile(
 _HAS_NUMBER = re.compile(rf"\d|\b(?:{_WORD})\b", re.I)
 _RANGE = re.compile(r"(?<!\d)(\d{2})(\d{2})[\u2013/-](\d{2})(?!\d)")
 _MARKER = re.compile(
-    r"^[ \t]*(?:\(\d{1,3}\)|\d{1,3}[.)]|(?:step|part)[ \t]+\d{1,3})(?=\s|:)", re.M | re.I
+    r"^(?:[ \t]*(?:\(\d{1,3}\)|\d{1,3}[.)]|(?:step|part)[ \t]+\d{1,3})(?=\s|:))+", re.M | re.I
 )
 _GROUPED = re.compile(r"\d{1,3}(?:[., \u00a0\u202f]\d{3})+")
 _DECIMAL = re.compile(r"(\d+)[.,](\d+)")
