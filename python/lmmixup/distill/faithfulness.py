@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from lmmixup.distill.names import new_names
 from lmmixup.distill.negations import new_negations
 from lmmixup.distill.numbers import WEAK_WORDS, Number, numbers, other_values
-from lmmixup.distill.words import WORD, stem
+from lmmixup.distill.words import spelled, stem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -129,7 +129,7 @@ def said(prompt: str, completion: str, task_type: str | None) -> str:
 
 
 def _stems(text: str) -> Content:
-    stems: Content = set(map(stem, WORD.findall(text)))
+    stems: Content = set(map(stem, spelled(text)))
     stems.discard("")
     return stems
 
