@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import importlib.util
 import json
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from lmmixup.contract import MixRecord, messages, prompt_ids
+from lmmixup.contract import MixRecord, Pair, messages, prompt_ids
 from lmmixup.distill import DistillConfig, run
 from lmmixup.errors import ArgumentError, FileError
 from lmmixup.pool import open_pool
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 for _module in ("torch", "transformers", "tokenizers"):
     pytest.importorskip(_module, reason=f"{_module} is not installed; pip install 'lmmixup[train]'")
@@ -54,7 +54,8 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     config = LlamaConfig(vocab_size=len(vocab), hidden_size=32, intermediate_size=64,
                          num_hidden_layers=2, num_attention_heads=2, num_key_value_heads=2,
-                         max_position_embeddings=4096, eos_token_id=0, bos_token_id=None)  # fmt: skip
+                         max_position_embeddings=4096, eos_token_id=0,
+                         bos_token_id=None)  # fmt: skip
     folder = tmp_path_factory.mktemp("models") / "tiny"
     LlamaForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)
@@ -136,8 +137,8 @@ def test_clusters_are_cut_by_the_tokens_of_the_model(
 
     tokenizer = open_tokenizer(tiny)
     pairs = [(f"Q{n}?", "word " * 40) for n in range(4)]
-    two: MixRecord = {"task_type": "qa", "records": [
-        {"prompt": prompt, "completion": completion} for prompt, completion in pairs[:2]]}  # fmt: skip
+    records: list[Pair] = [{"prompt": one, "completion": other} for one, other in pairs]
+    two: MixRecord = {"task_type": "qa", "records": records[:2]}
     fits_two = len(prompt_ids(two, tokenizer))
     table = clustered([*pairs, ("long", "x" * 5000)])
     result = run(open_pool(table), local(tiny, max_prompt_tokens=fits_two), output=tmp_path / "two")
@@ -166,6 +167,7 @@ def test_a_folder_that_is_no_mixer_is_one_line(
         run(pool, local(copy), output=tmp_path / "out")
 
 
+@pytest.mark.filterwarnings("default")  # those of the libraries among themselves
 def test_trl_asks_with_the_same_ids(tiny: Path, tmp_path: Path) -> None:
     """The ids of the contract are those of GRPO's own generation step."""
     pytest.importorskip("trl", reason="trl is not installed; pip install \"lmmixup[train]\"")

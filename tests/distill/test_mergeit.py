@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from llm_server import LLMServer, Reply
 
-from lmmixup.distill import DistillConfig, run
+from lmmixup.distill import DistillConfig, preview, run
 from lmmixup.distill.mergeit import read_merged
 from lmmixup.distill.mixer import Refused
 from lmmixup.distill.rater import LARGEST_GROUP, Rater
@@ -31,11 +31,11 @@ NEAR = [
 FAR = ("Sort a list of numbers in Python.", "sorted(numbers)")
 GOOD: Pair = {
     "prompt": "Explain how a plant makes its food from light, and name what it needs for that.",
-    "completion": "A plant makes its food by photosynthesis. Its leaves take in carbon dioxide from "
-    "the air and its roots take in water; with the energy of light, chlorophyll in the leaves turns "
-    "them into glucose and oxygen. The plant stores the glucose as starch and uses it to grow, and "
-    "the oxygen leaves through small openings in the leaves. It therefore needs light, water, "
-    "carbon dioxide and chlorophyll.",
+    "completion": "A plant makes its food by photosynthesis. Its leaves take in carbon dioxide "
+    "from the air and its roots take in water; with the energy of light, chlorophyll in the leaves "
+    "turns them into glucose and oxygen. The plant stores the glucose as starch and uses it to "
+    "grow, and the oxygen leaves through small openings in the leaves. It therefore needs light, "
+    "water, carbon dioxide and chlorophyll.",
 }
 BAD: Pair = {"prompt": "Food?", "completion": "Yes"}
 
@@ -105,6 +105,28 @@ def test_asks_again_until_one_rates_above(
     assert rows[0]["completion_tokens"] > 0
     answers = pq.read_table(tmp_path / "out" / "answers.parquet").to_pylist()
     assert [row["reason"] for row in answers] == ["not-json", "not-better", None]
+
+
+def test_the_preview_shows_groups_and_their_examples(
+    clustered: Callable[..., pa.Table], library: Path
+) -> None:
+    config = DistillConfig(mixer="mergeit:m", library=library, min_similarity=0.5)
+    lines = dict(preview(open_pool(clustered([NEAR[0], FAR, NEAR[1]])), config))
+    assert NEAR[1][0] in lines["cluster 0 user 5"]
+    assert FAR[0] not in lines["cluster 0 user 5"]
+    assert lines["records to make"] == lines["leftover: no-near-record"] == "1"
+
+
+def test_groups_that_do_not_fit_a_prompt_are_refused_and_counted(
+    clustered: Callable[..., pa.Table], server: LLMServer, library: Path, tmp_path: Path
+) -> None:
+    table = clustered(NEAR)
+    options = {"max_prompt_tokens": 100, "too_long": "refuse", "keep_going": True}
+    rows, result, left = merge(table, server, library, tmp_path / "out", **options)
+    assert rows == []
+    assert set(left.values()) == {"prompt-too-long"}
+    assert result.figures["clusters_too_long"] == 1
+    assert server.num_calls == 0
 
 
 def test_groups_have_two_to_five_and_every_record_is_in_one(library: Path) -> None:

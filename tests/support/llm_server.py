@@ -187,7 +187,10 @@ def main() -> None:
     """Serves until the process is ended."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--latency-s", type=float, default=0.0)
-    server = LLMServer(parser.parse_args().latency_s, keep_calls=False)
+    parser.add_argument("--text", default=RATING)
+    args = parser.parse_args()
+    server = LLMServer(args.latency_s, keep_calls=False)
+    server.script = lambda _number, _request: Reply(text=args.text)
 
     async def run() -> None:
         serving = asyncio.create_task(server.serve())

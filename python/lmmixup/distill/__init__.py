@@ -2,6 +2,7 @@
 
 from lmmixup.distill.config import DistillConfig
 from lmmixup.distill.extractive import Extract, extract
+from lmmixup.distill.faithfulness import Faithfulness, Unfounded, check
 from lmmixup.distill.mixer import Attempt, Made, Mixed, Mixer, Refused
 from lmmixup.distill.parts import Part, Source
 from lmmixup.distill.preview import preview
@@ -11,12 +12,15 @@ __all__ = [
     "Attempt",
     "DistillConfig",
     "Extract",
+    "Faithfulness",
     "Made",
     "Mixed",
     "Mixer",
     "Part",
     "Refused",
     "Source",
+    "Unfounded",
+    "check",
     "extract",
     "preview",
     "run",

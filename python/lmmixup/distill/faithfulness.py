@@ -5,16 +5,19 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from lmmixup.distill.names import new_names
 from lmmixup.distill.negations import new_negations
-from lmmixup.distill.numbers import WEAK_WORDS, numbers, values_in
-from lmmixup.distill.words import WORD, stem
+from lmmixup.distill.numbers import WEAK_WORDS, Number, numbers, other_values
+from lmmixup.distill.words import spelled, stem
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from decimal import Decimal
+
+Content: TypeAlias = "set[str | Decimal]"
+"""Stems of words and values of numbers."""
 
 Kind = Literal["number", "name", "negation"]
 
@@ -105,15 +108,15 @@ def check(made: str, sources: Sequence[str]) -> Faithfulness:
         >>> seen.coverage
         (1.0, 0.0)
     """
-    contents = [_content(source) for source in sources]
-    known: set[str | Decimal] = set().union(*contents)
-    own = _content(made)
-    unfounded = [Unfounded("number", text) for text in _new_numbers(made, known)]
-    new = {one for one in own.difference(known) if isinstance(one, str)}
-    unfounded += [Unfounded("name", text) for text in new_names(made, new, known, sources)]
-    negations = new_negations(made, new, known, sources)
-    unfounded += [Unfounded("negation", text) for text in negations]
-    return Faithfulness(_coverage(own, contents), tuple(unfounded))
+    contents = [_stems(source) | _values(numbers(source)) for source in sources]
+    mentioned = numbers(made)
+    stems = _stems(made)
+    known: Content = set().union(*contents)
+    found = [Unfounded("number", text) for text in _new_numbers(mentioned, known, sources)]
+    new = {one for one in stems.difference(known) if isinstance(one, str)}
+    found += [Unfounded("name", text) for text in new_names(made, new, known, sources)]
+    found += [Unfounded("negation", text) for text in new_negations(made, new, known, sources)]
+    return Faithfulness(_coverage(stems | _values(mentioned), contents), tuple(found))
 
 
 def said(prompt: str, completion: str, task_type: str | None) -> str:
@@ -125,28 +128,35 @@ def said(prompt: str, completion: str, task_type: str | None) -> str:
     return f"{asked}\n{completion}"
 
 
-def _content(text: str) -> set[str | Decimal]:
-    content: set[str | Decimal] = set(map(stem, WORD.findall(text)))
-    content.discard("")
-    content.update(values_in(text))
-    return content
+def _stems(text: str) -> Content:
+    stems: Content = set(map(stem, spelled(text)))
+    stems.discard("")
+    return stems
 
 
-def _coverage(own: set[str | Decimal], contents: Sequence[set[str | Decimal]]) -> tuple[float, ...]:
+def _values(found: Iterable[Number]) -> Content:
+    return {value for number in found for value in number.values}
+
+
+def _coverage(own: Content, contents: Sequence[Content]) -> tuple[float, ...]:
     shared = Counter(one for content in contents for one in content)
 
-    def weight(content: Iterable[str | Decimal]) -> float:
-        # Sorted, so that the sum of floats does not depend on how a set is ordered.
-        return sum(sorted(1 / shared[one] for one in content))
+    def weight(content: Content) -> float:
+        # By how many share it, so that the sum does not depend on the order of a set.
+        times = Counter(map(shared.__getitem__, content))
+        return sum(times[number] / number for number in sorted(times))
 
     return tuple(
-        weight(content & own) / weight(content) if content else 1.0 for content in contents
+        min(weight(content & own) / weight(content), 1.0) if content else 1.0
+        for content in contents
     )
 
 
-def _new_numbers(made: str, known: set[str | Decimal]) -> list[str]:
-    return [
-        number.text
-        for number in numbers(made)
-        if number.values.isdisjoint(known) and number.text.lower() not in WEAK_WORDS
+def _new_numbers(mentioned: Sequence[Number], known: Content, sources: Sequence[str]) -> list[str]:
+    new = [
+        number
+        for number in mentioned
+        if number.values.isdisjoint(known) and number.text not in WEAK_WORDS
     ]
+    others = set().union(*map(other_values, sources)) if new else set()
+    return [number.text for number in new if number.values.isdisjoint(others)]

@@ -94,13 +94,17 @@ def new_negations(
 
     Notes:
         A negation is found where a source has one of the same word or among the same words, or the
-        word itself with a negative beginning: *not legal* and *illegal*. One without any content word in its
-        sentence, such as the answer *No.*, is left out.
+        word itself with a negative beginning: *not legal* and *illegal*. One without a content
+        word behind it, such as the answer *No.*, is left out.
 
     Source:
         Ours.
     """
-    own = list(negations(made, NUM_BEFORE, NUM_AFTER))
+    own = [
+        one
+        for one in negations(made, NUM_BEFORE, NUM_AFTER)
+        if one.after and not any(one.text in source for source in sources)
+    ]
     prefixed = [one for one in new if _positive(one) in known]
     if not own and not prefixed:
         return []
@@ -120,11 +124,9 @@ def _is_founded(
     one: Negation, theirs: Sequence[Negation], known: Collection[str | Decimal]
 ) -> bool:
     around = {*one.before, *one.after}
-    if not around:
+    if any(beginning + one.after[0] in known for beginning, _ in _NEGATIVE):
         return True
-    if one.after and any(beginning + one.after[0] in known for beginning, _ in _NEGATIVE):
-        return True
-    if any(one.after[:1] == other.after[:1] for other in theirs if one.after):
+    if any(one.after[:1] == other.after[:1] for other in theirs):
         return True
     shared = (len(around.intersection((*other.before, *other.after))) for other in theirs)
     return max(shared, default=0) >= SAME_NEGATION * len(around)

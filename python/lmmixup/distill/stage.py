@@ -53,7 +53,8 @@ def run(
 
     Returns:
         The finished folder: `data.parquet` (the made records, canonical, with `sources`,
-        `source_names`, `cluster`, `part`, `mixer`, `think`), `leftover.parquet` (records that went
+        `source_names`, `licences`, `coverage`, `unfounded`, `cluster`, `part`, `mixer`, `think`,
+        tokens and cost), `leftover.parquet` (records that went
         into none, with `reason`), `answers.parquet` (a model's answers as they came, where one
         was asked), `dropped.parquet`, `rejects.jsonl`, `manifest.json`.
 

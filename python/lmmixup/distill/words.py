@@ -14,6 +14,8 @@ _UNSPACED = r"\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
 WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
 """One word; an underscore ends it, and so does an apostrophe."""
 
+_ASCII_WORD = re.compile(r"[A-Za-z0-9]+")
+
 # A number and a dot at the start of an item of a list end no sentence. The codes are the full
 # stops and closing quotes of English and Chinese typography.
 _SENTENCE = re.compile(
@@ -34,7 +36,12 @@ def words(text: str) -> list[str]:
         >>> words("It's 2 o'clock, 好的.")
         ['it', 's', '2', 'o', 'clock', '好', '的']
     """
-    return WORD.findall(text.casefold())
+    return spelled(text.casefold())
+
+
+def spelled(text: str) -> list[str]:
+    """The words of a text as they are spelled: `WORD`, faster where all is ASCII."""
+    return (_ASCII_WORD if text.isascii() else WORD).findall(text)
 
 
 def sentences(text: str) -> list[str]:

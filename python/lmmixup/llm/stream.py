@@ -25,6 +25,9 @@ that is slow, since answers are handed over in order."""
 LONGEST_WINDOW = 8192
 """Requests under way at most: some 50 MB of ordinary records."""
 
+STARTED_TOGETHER = 16
+"""Requests that are made before those that wait get their turn."""
+
 GRACE_S = 10.0
 """Seconds that calls under way have when a run stops."""
 
@@ -67,6 +70,9 @@ async def answers(
             if len(tasks) >= window:
                 yield await tasks.popleft()
             tasks.append(asyncio.create_task(client.ask(request)))
+            if len(tasks) % STARTED_TOGETHER == 0:
+                # The first calls go out while the window still fills.
+                await asyncio.sleep(0)
         while tasks:
             yield await tasks.popleft()
     except (LmmixupError, GeneratorExit):
