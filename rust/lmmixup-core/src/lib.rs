@@ -18,7 +18,9 @@ pub mod pool;
 pub mod progress;
 pub mod semantic;
 pub mod text;
+pub mod template;
 pub mod threads;
+pub mod tokenize;
 
 pub use error::{Error, Result};
 pub use progress::Progress;
