@@ -22,6 +22,7 @@ COMMANDS = {
     "cluster": "Group records into clusters of bounded size.",
     "distill": "Make one record of each cluster.",
     "select": "Select the records to train on, and merge distilled with original ones.",
+    "tokenize": "Turn chats into packed token ids.",
     "explain": "Say what became of one record.",
 }
 """Name and one line of help; the command itself is `command` in `lmmixup.cli.NAME`."""

@@ -14,6 +14,7 @@ use lmmixup_core::pool::turns::{self, Turn};
 use lmmixup_core::pool::unique::IdKeeper;
 use lmmixup_core::pool::{Batch, Reader, Reject, Request, scan_columns, typed};
 use lmmixup_core::text::{Numbered, TextPool};
+use lmmixup_core::tokenize::{Encoded, TokenPool};
 use lmmixup_core::{Error, Progress};
 use numpy::{IntoPyArray, PyArray1};
 use pyo3::prelude::*;
@@ -211,6 +212,7 @@ enum State {
     Batches(Reader),
     Hashes(Reader<Hashed>),
     Tokens(Reader<Numbered>),
+    Chats(Reader<Encoded>),
     Closed,
 }
 
@@ -265,6 +267,20 @@ impl PoolReader {
         state.open(|request| pool.open(request), State::Hashes)?;
         match &mut *state {
             State::Hashes(reader) => pool.read(reader, progress),
+            _ => Ok(None),
+        }
+    }
+
+    /// The same for a pool of encoded chats.
+    pub fn read_chats(
+        &self,
+        pool: &mut TokenPool,
+        progress: &Progress,
+    ) -> Result<Option<Vec<Reject>>, Error> {
+        let mut state = self.lock();
+        state.open(|request| pool.open(request), State::Chats)?;
+        match &mut *state {
+            State::Chats(reader) => pool.read(reader, progress),
             _ => Ok(None),
         }
     }

@@ -57,20 +57,14 @@ fn mark(turn: usize) -> String {
 }
 
 impl Shape {
-    /// Takes a template apart for turns of these roles, or says why that cannot be done.
-    ///
-    /// `is_empty`: contents that are nothing but space, for which templates may have another way.
+    /// Takes a template apart for turns of these roles whose contents are not blank, or says why
+    /// that cannot be done.
     ///
     /// # Errors
     /// A reason, such as what the template raised.
-    pub fn of(template: &Template, roles: &[&str], is_empty: &[bool]) -> Result<Self, String> {
-        let plain: Vec<String> = (0..roles.len())
-            .map(|turn| if is_empty[turn] { String::new() } else { mark(turn) })
-            .collect();
+    pub fn of(template: &Template, roles: &[&str]) -> Result<Self, String> {
+        let plain: Vec<String> = (0..roles.len()).map(mark).collect();
         let spaced: Vec<String> = plain.iter().map(|text| format!("\n {text} \n")).collect();
-        if is_empty.contains(&true) {
-            return Err("an empty content".to_owned());
-        }
         let whole = render(template, roles, &plain, roles.len(), false)?;
         let literals = cut(&whole, roles.len())?;
         let around = cut(&render(template, roles, &spaced, roles.len(), false)?, roles.len())?;
@@ -146,7 +140,8 @@ fn trims(plain: &[String], spaced: &[String]) -> Result<Vec<Trim>, String> {
     for turn in 0..count {
         let literal = &spaced[turn];
         let found = forms.iter().find_map(|&(trim, start, end)| {
-            let before = ends.iter().find(|end| **literal == format!("{end}{}{start}", plain[turn]));
+            let before =
+                ends.iter().find(|end| **literal == format!("{end}{}{start}", plain[turn]));
             before.map(|_| (trim, end))
         });
         let Some((trim, end)) = found else {
@@ -174,7 +169,7 @@ mod tests {
 
     fn shape(source: &str, roles: &[&str]) -> Result<Shape, String> {
         let template = Template::new(source, BTreeMap::new()).map_err(|error| error.to_string())?;
-        Shape::of(&template, roles, &vec![false; roles.len()])
+        Shape::of(&template, roles)
     }
 
     const TURNS: &str = "{% for m in messages %}<{{ m.role }}>\n{{ m.content | trim }}</s>\n\
@@ -192,11 +187,10 @@ mod tests {
 
     #[test]
     fn fills_as_the_template_renders() -> Result<(), String> {
-        let template =
-            Template::new(TURNS, BTreeMap::new()).map_err(|error| error.to_string())?;
+        let template = Template::new(TURNS, BTreeMap::new()).map_err(|error| error.to_string())?;
         let turns =
             [Said { role: "user", content: " a\n" }, Said { role: "assistant", content: "b" }];
-        let shape = Shape::of(&template, &["user", "assistant"], &[false; 2])?;
+        let shape = Shape::of(&template, &["user", "assistant"])?;
         assert_eq!(shape.fill(&turns), template.render(&turns, false)?);
         Ok(())
     }

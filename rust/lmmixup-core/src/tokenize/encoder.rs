@@ -13,11 +13,18 @@ use tokenizers::pipeline::{
     PipelineTokenizer, PreTokenizer, PreTokenizerScratch, Span, normalize_all,
 };
 
+use rayon::prelude::*;
+
 use super::words::{INLINE, Words, key, make_room};
-use crate::{Error, Result};
+use crate::embed::Texts;
+use crate::embed::rows::Shelf;
+use crate::threads::with_threads;
+use crate::{Error, Progress, Result};
 
 /// Words that are looked up together, so that the table's memory comes while others are done.
 const TOGETHER: usize = 128;
+/// Texts that one task encodes.
+const ROWS_A_TASK: usize = 256;
 /// Rules for digits that the crate reads wrongly, see [`hide_digits`].
 const DIGITS: [&str; 2] = [r"\p{N}+", r"\p{N}{1,2}"];
 
@@ -25,6 +32,7 @@ const DIGITS: [&str; 2] = [r"\p{N}+", r"\p{N}{1,2}"];
 pub struct Encoder {
     inner: PipelineTokenizer,
     specials: Vec<(String, u32)>,
+    special_ids: Vec<u32>,
     has_added: bool,
     has_words: bool,
 }
@@ -78,13 +86,12 @@ impl Encoder {
             let id = u32::try_from(token["id"].as_u64()?).ok()?;
             Some((token["content"].as_str()?.to_owned(), id))
         });
+        let specials: Vec<(String, u32)> =
+            specials.filter(|(content, _)| !content.is_empty()).collect();
+        let mut special_ids: Vec<u32> = specials.iter().map(|(_, id)| *id).collect();
+        special_ids.sort_unstable();
         let is_bytes = matches!(inner.get_model(), PipelineModel::BPE(bpe) if bpe.is_byte_level());
-        Ok(Self {
-            specials: specials.filter(|(content, _)| !content.is_empty()).collect(),
-            has_added: !added.is_empty(),
-            has_words: is_bytes,
-            inner,
-        })
+        Ok(Self { specials, special_ids, has_added: !added.is_empty(), has_words: is_bytes, inner })
     }
 
     /// Which way texts take: `words` (a table before the model) or `tokenizers` (the crate's own).
@@ -95,6 +102,20 @@ impl Encoder {
     /// Special tokens with their ids, in the order of the file.
     pub fn specials(&self) -> &[(String, u32)] {
         &self.specials
+    }
+
+    /// The first special token in `text` from `start` on: where it is, where it ends, its id.
+    pub fn find_special(&self, text: &str, mut start: usize) -> Option<(usize, usize, u32)> {
+        if self.specials.is_empty() {
+            return None;
+        }
+        loop {
+            let ((at, end), id) = self.next_added(text, start, false, true)?;
+            if self.special_ids.binary_search(&id).is_ok() {
+                return Some((at, end, id));
+            }
+            start = end;
+        }
     }
 
     /// The text of some ids, special tokens included.
@@ -137,6 +158,44 @@ impl Encoder {
             start = end;
         }
         Ok(())
+    }
+
+    /// The ids of many texts, one after another, and where each text's begin: `N + 1` offsets.
+    ///
+    /// # Errors
+    /// As [`Encoder::encode`]; [`Error::Interrupted`].
+    pub fn encode_batch(
+        &self,
+        texts: Texts<'_>,
+        specials: bool,
+        num_threads: usize,
+        progress: &Progress,
+    ) -> Result<(Vec<i32>, Vec<i64>)> {
+        let shelf = Shelf::<Scratch>::default();
+        let starts: Vec<usize> = (0..texts.len()).step_by(ROWS_A_TASK).collect();
+        let encode = |&start: &usize| {
+            let rows = start..texts.len().min(start + ROWS_A_TASK);
+            progress.advance(rows.len() as u64)?;
+            let mut scratch = shelf.take();
+            let (mut ids, mut ends) = (Vec::new(), Vec::with_capacity(rows.len()));
+            for row in rows {
+                self.encode(texts.get(row), 0, specials, &mut scratch, &mut ids)?;
+                ends.push(ids.len());
+            }
+            shelf.give(scratch);
+            Ok((ids, ends))
+        };
+        let parts: Vec<(Vec<u32>, Vec<usize>)> =
+            with_threads(num_threads, || starts.par_iter().map(encode).collect())?;
+        let mut ids = Vec::with_capacity(parts.iter().map(|(ids, _)| ids.len()).sum());
+        let mut offsets = Vec::with_capacity(texts.len() + 1);
+        offsets.push(0);
+        for (part, ends) in parts {
+            let first = ids.len();
+            offsets.extend(ends.iter().map(|end| (first + end) as i64));
+            ids.extend(part.iter().map(|&id| id as i32));
+        }
+        Ok((ids, offsets))
     }
 
     fn next_added(
@@ -185,9 +244,7 @@ impl Encoder {
         }
         let pre_tokenizer = self.inner.get_pre_tokenizer();
         scratch.spans.clear();
-        pre_tokenizer
-            .pre_tokenize(text, &mut scratch.pre, &mut scratch.spans)
-            .map_err(refused)?;
+        pre_tokenizer.pre_tokenize(text, &mut scratch.pre, &mut scratch.spans).map_err(refused)?;
         if self.has_words {
             return self.encode_words(text, scratch, out);
         }
@@ -260,7 +317,8 @@ fn hide_digits(pre_tokenizer: &mut Value) -> bool {
             for (name, field) in fields.iter_mut() {
                 match field {
                     Value::String(pattern) if name == "Regex" => {
-                        let like = |digits: &&str| pattern.contains(&format!(r"\p{{L}}+|{digits}|"));
+                        let like =
+                            |digits: &&str| pattern.contains(&format!(r"\p{{L}}+|{digits}|"));
                         if DIGITS.iter().any(|digits| like(&digits)) {
                             *pattern = format!("(?:{pattern})");
                             hidden = true;

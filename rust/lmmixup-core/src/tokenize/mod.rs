@@ -5,7 +5,11 @@
 //!    ─► pack (which records share a row) ─► batches of rows
 //! ```
 
+pub mod chat;
 pub mod encoder;
+pub mod store;
 mod words;
 
+pub use chat::{Chat, ChatScratch, Drop, Paths, SpecialInText, TRAINED};
 pub use encoder::{Encoder, Scratch};
+pub use store::{Encoded, Limits, TokenPool, Totals};
