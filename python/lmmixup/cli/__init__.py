@@ -24,6 +24,7 @@ COMMANDS = {
     "mixture": "Build the training set of a mixer from plain texts.",
     "train": "Train the mixer: supervised fine-tuning, then GRPO.",
     "select": "Select the records to train on, and merge distilled with original ones.",
+    "tokenize": "Turn chats into packed token ids.",
     "explain": "Say what became of one record.",
 }
 """Name and one line of help; the command itself is `command` in `lmmixup.cli.NAME`."""

@@ -35,6 +35,7 @@ from lmmixup.ops.knn_bayes import (
     posterior_table,
     transition,
 )
+from lmmixup.ops.pack import pack
 from lmmixup.ops.semantic import semantic_families
 
 OnProgress = Callable[[str, int, int], None]
@@ -68,6 +69,7 @@ __all__ = [
     "minhash_families",
     "most_partitionable",
     "near_families",
+    "pack",
     "posterior",
     "posterior_table",
     "semantic_families",

@@ -195,14 +195,22 @@ class Pool:
             if kept.num_rows:
                 yield kept
 
-    def feed(self, store: Store, *, num_threads: int = 0, reporter: Reporter = SILENT) -> None:
-        """Gives id, prompt and completion of every record to a store that is made in Rust.
+    def feed(
+        self,
+        store: Store,
+        *,
+        columns: Sequence[str] = TEXT_COLUMNS,
+        num_threads: int = 0,
+        reporter: Reporter = SILENT,
+    ) -> None:
+        """Gives every record to a store that is made in Rust.
 
         The same records in the same order as `batches` gives, without Arrow in between where
         Rust reads the file itself.
 
         Args:
             store: Takes the records.
+            columns: Canonical columns that the store needs.
             num_threads: Threads that read; 0 takes all cores. They change no record.
             reporter: Where progress goes.
 
@@ -210,7 +218,7 @@ class Pool:
             DataError: A record cannot be used and `options.strict` is set.
         """
         if self._own is not None or self.options.sample is not None:
-            for batch in self.batches(TEXT_COLUMNS, num_threads=num_threads, reporter=reporter):
+            for batch in self.batches(columns, num_threads=num_threads, reporter=reporter):
                 store.push(batch, num_threads)
             return
 
@@ -218,7 +226,7 @@ class Pool:
             reporter(phase, done, self._num_records or 0)
 
         log, before = RejectLog(), len(store)
-        request = Request(TEXT_COLUMNS, [], self.options.source, num_threads)
+        request = Request(columns, [], self.options.source, num_threads)
         ids = _rust.PoolIds()
         for source, mapping in zip(self._sources, self._mappings, strict=True):
             with closing(source.feed(store, mapping, ids, request, report)) as steps:

@@ -5,6 +5,7 @@ from lmmixup.reference.embed import embed_lexical, lexical_words
 from lmmixup.reference.families import families_of, jaccard, semantic_families, shingles
 from lmmixup.reference.knn import knn
 from lmmixup.reference.knn_bayes import posterior, transition
+from lmmixup.reference.pack import pack
 
 __all__ = [
     "cluster_quality",
@@ -13,6 +14,7 @@ __all__ = [
     "jaccard",
     "knn",
     "lexical_words",
+    "pack",
     "posterior",
     "semantic_families",
     "shingles",

@@ -14,11 +14,14 @@ pub mod families;
 pub mod join;
 pub mod knn;
 pub mod minhash;
+pub mod pack;
 pub mod pool;
 pub mod progress;
 pub mod semantic;
+pub mod template;
 pub mod text;
 pub mod threads;
+pub mod tokenize;
 
 pub use error::{Error, Result};
 pub use progress::Progress;

@@ -15,6 +15,7 @@ mod pool;
 mod runtime;
 mod semantic;
 mod text;
+mod tokenize;
 
 use pyo3::prelude::*;
 
@@ -36,6 +37,8 @@ mod rust_module {
     use super::semantic::semantic_families;
     #[pymodule_export]
     use super::text::TextPool;
+    #[pymodule_export]
+    use super::tokenize::{ChatPool, Encoder, pack_best_fit};
     use super::*;
     #[pymodule_export]
     use crate::cluster::{

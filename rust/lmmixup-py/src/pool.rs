@@ -14,6 +14,7 @@ use lmmixup_core::pool::turns::{self, Turn};
 use lmmixup_core::pool::unique::IdKeeper;
 use lmmixup_core::pool::{Batch, Reader, Reject, Request, Store, scan_columns, typed};
 use lmmixup_core::text::{Numbered, TextPool};
+use lmmixup_core::tokenize::{Encoded, TokenPool};
 use lmmixup_core::{Error, Progress};
 use numpy::{IntoPyArray, PyArray1};
 use pyo3::prelude::*;
@@ -212,6 +213,7 @@ pub enum State {
     Batches(Reader),
     Hashes(Reader<Hashed>),
     Tokens(Reader<Numbered>),
+    Chats(Reader<Encoded>),
     Closed,
 }
 
@@ -274,6 +276,20 @@ impl PoolReader {
             }
         })?;
         Ok(rejects.map(reject_rows))
+    }
+
+    /// The same for chats that are encoded; they are stored with their ids as they stand.
+    pub fn read_chats(
+        &self,
+        pool: &mut TokenPool,
+        progress: &Progress,
+    ) -> Result<Option<Vec<Reject>>, Error> {
+        let mut state = self.lock();
+        state.open(|request| pool.open(request), State::Chats)?;
+        match &mut *state {
+            State::Chats(reader) => pool.read(reader, progress),
+            _ => Ok(None),
+        }
     }
 }
 

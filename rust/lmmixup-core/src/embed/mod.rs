@@ -4,7 +4,7 @@
 //! always summed by one thread, in the order of its text.
 
 pub mod lexical;
-mod rows;
+pub(crate) mod rows;
 pub mod static_model;
 pub mod texts;
 

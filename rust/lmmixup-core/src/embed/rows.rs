@@ -21,11 +21,11 @@ impl<S> Default for Shelf<S> {
 }
 
 impl<S: Default> Shelf<S> {
-    fn take(&self) -> S {
+    pub fn take(&self) -> S {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).pop().unwrap_or_default()
     }
 
-    fn give(&self, scratch: S) {
+    pub fn give(&self, scratch: S) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
     }
 }

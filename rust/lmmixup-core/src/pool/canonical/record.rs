@@ -9,6 +9,7 @@ use crate::pool::mapping::{IdRule, Mapping, Need, Shape};
 use crate::pool::parse::Plan;
 use crate::pool::reject::Reject;
 use crate::pool::turns::{Turn, prompt_completion, read_turns};
+use crate::template;
 
 /// A record that can be used; what it says is unescaped and joined only where it is asked for.
 #[derive(Debug)]
@@ -93,6 +94,28 @@ impl<'r> Record<'r> {
                 turns.iter().for_each(|(role, content)| see(role, content));
             }),
             Said::Chat(turns) => turns.iter().for_each(|turn| see(&turn.role, &turn.content)),
+        }
+    }
+
+    /// Gives all turns at once; prompt and completion as made already.
+    pub fn with_turns<T>(
+        &self,
+        prompt: &str,
+        completion: &str,
+        see: impl FnOnce(&[template::Said<'_>]) -> T,
+    ) -> T {
+        let mut said = Vec::with_capacity(3);
+        match &self.said {
+            Said::Pair { .. } => self.pair_turns(prompt, completion, |turns| {
+                let turns = turns.iter();
+                see(&turns.map(|&(role, content)| template::Said { role, content }).collect::<Vec<_>>())
+            }),
+            Said::Chat(turns) => {
+                for Turn { role, content } in turns {
+                    said.push(template::Said { role, content });
+                }
+                see(&said)
+            }
         }
     }
 

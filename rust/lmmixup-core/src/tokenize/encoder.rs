@@ -1,0 +1,335 @@
+//! From a text to token ids, as Hugging Face `tokenizers` makes them.
+//!
+//! The `tokenizers` crate reads the file, normalises, cuts and merges. For byte-level BPE a table
+//! of words stands in front of its model; every other tokenizer takes the crate's own way.
+
+use std::borrow::Cow;
+use std::fs;
+use std::path::Path;
+
+use serde_json::Value;
+use tokenizers::pipeline::{
+    Model, PipelineModel, PipelineModelScratch, PipelinePatternMatcher, PipelineToken,
+    PipelineTokenizer, PreTokenizer, PreTokenizerScratch, Span, normalize_all,
+};
+
+use rayon::prelude::*;
+
+use super::words::{INLINE, Words, key, make_room};
+use crate::embed::Texts;
+use crate::embed::rows::Shelf;
+use crate::threads::with_threads;
+use crate::{Error, Progress, Result};
+
+/// Words that are looked up together, so that the table's memory comes while others are done.
+const TOGETHER: usize = 128;
+/// Texts that one task encodes.
+const ROWS_A_TASK: usize = 256;
+/// Rules for digits that the crate reads wrongly, see [`hide_digits`].
+const DIGITS: [&str; 2] = [r"\p{N}+", r"\p{N}{1,2}"];
+
+/// A `tokenizer.json` that is ready to encode; shared by threads.
+pub struct Encoder {
+    inner: PipelineTokenizer,
+    specials: Vec<(String, u32)>,
+    special_ids: Vec<u32>,
+    has_added: bool,
+    has_words: bool,
+}
+
+/// What a thread keeps from text to text.
+#[derive(Default)]
+pub struct Scratch {
+    words: Option<Words>,
+    model: Option<PipelineModelScratch>,
+    pre: PreTokenizerScratch,
+    spans: Vec<Span>,
+    raw: Vec<PipelineToken>,
+    keys: Vec<([u64; 2], usize)>,
+}
+
+impl std::fmt::Debug for Scratch {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Scratch").finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Encoder {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("Encoder").field("path", &self.path_name()).finish_non_exhaustive()
+    }
+}
+
+impl Encoder {
+    /// Reads a `tokenizer.json` of any version.
+    ///
+    /// # Errors
+    /// [`Error::Io`] where it cannot be read; [`Error::Data`] where it is none or has a component
+    /// that is not known.
+    pub fn open(path: &Path) -> Result<Self> {
+        let json = fs::read_to_string(path).map_err(|error| Error::io(path, error))?;
+        let wrong = |error: String| {
+            Error::Data(format!(
+                "{}: expected a tokenizer.json that tokenizers 1.0 reads, got: {error}",
+                path.display()
+            ))
+        };
+        let mut value: Value =
+            serde_json::from_str(&json).map_err(|error| wrong(error.to_string()))?;
+        check_kind(&value).map_err(wrong)?;
+        let json = if hide_digits(&mut value["pre_tokenizer"]) { value.to_string() } else { json };
+        let canonical =
+            tokenizers::canonicalize_str(&json).map_err(|error| wrong(error.to_string()))?;
+        let inner = tokenizers::from_json(&canonical).map_err(|error| wrong(error.to_string()))?;
+        let added = value["added_tokens"].as_array().map_or(&[][..], Vec::as_slice);
+        let specials = added.iter().filter(|token| token["special"] == true).filter_map(|token| {
+            let id = u32::try_from(token["id"].as_u64()?).ok()?;
+            Some((token["content"].as_str()?.to_owned(), id))
+        });
+        let specials: Vec<(String, u32)> =
+            specials.filter(|(content, _)| !content.is_empty()).collect();
+        let mut special_ids: Vec<u32> = specials.iter().map(|(_, id)| *id).collect();
+        special_ids.sort_unstable();
+        let is_bytes = matches!(inner.get_model(), PipelineModel::BPE(bpe) if bpe.is_byte_level());
+        Ok(Self { specials, special_ids, has_added: !added.is_empty(), has_words: is_bytes, inner })
+    }
+
+    /// Which way texts take: `words` (a table before the model) or `tokenizers` (the crate's own).
+    pub fn path_name(&self) -> &'static str {
+        if self.has_words { "words" } else { "tokenizers" }
+    }
+
+    /// Special tokens with their ids, in the order of the file.
+    pub fn specials(&self) -> &[(String, u32)] {
+        &self.specials
+    }
+
+    /// The first special token in `text` from `start` on: where it is, where it ends, its id.
+    pub fn find_special(&self, text: &str, mut start: usize) -> Option<(usize, usize, u32)> {
+        if self.specials.is_empty() {
+            return None;
+        }
+        loop {
+            let ((at, end), id) = self.next_added(text, start, false, true)?;
+            if self.special_ids.binary_search(&id).is_ok() {
+                return Some((at, end, id));
+            }
+            start = end;
+        }
+    }
+
+    /// The text of some ids, special tokens included.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where an id is not known.
+    pub fn decode(&self, ids: &[u32]) -> Result<String> {
+        self.inner.decode(ids, false).map_err(refused)
+    }
+
+    /// Appends the ids of a text to `out`, without special tokens around it.
+    ///
+    /// `specials`: text that is a special token becomes that token. `offset`: where the text
+    /// starts in the whole that it is a part of, in bytes.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where the tokenizer refuses the text.
+    pub fn encode(
+        &self,
+        text: &str,
+        offset: usize,
+        specials: bool,
+        scratch: &mut Scratch,
+        out: &mut Vec<u32>,
+    ) -> Result<()> {
+        if !self.has_added {
+            return self.encode_between(text, offset, specials, scratch, out);
+        }
+        let mut start = 0;
+        while start < text.len() {
+            let found = self.next_added(text, start, false, specials);
+            let ((at, end), id) = found.unwrap_or(((text.len(), text.len()), 0));
+            if at > start {
+                let piece = &text[start..at];
+                self.encode_between(piece, offset + start, specials, scratch, out)?;
+            }
+            if found.is_some() {
+                out.push(id);
+            }
+            start = end;
+        }
+        Ok(())
+    }
+
+    /// The ids of many texts, one after another, and where each text's begin: `N + 1` offsets.
+    ///
+    /// # Errors
+    /// As [`Encoder::encode`]; [`Error::Interrupted`].
+    pub fn encode_batch(
+        &self,
+        texts: Texts<'_>,
+        specials: bool,
+        num_threads: usize,
+        progress: &Progress,
+    ) -> Result<(Vec<i32>, Vec<i64>)> {
+        let shelf = Shelf::<Scratch>::default();
+        let starts: Vec<usize> = (0..texts.len()).step_by(ROWS_A_TASK).collect();
+        let encode = |&start: &usize| {
+            let rows = start..texts.len().min(start + ROWS_A_TASK);
+            progress.advance(rows.len() as u64)?;
+            let mut scratch = shelf.take();
+            let (mut ids, mut ends) = (Vec::new(), Vec::with_capacity(rows.len()));
+            for row in rows {
+                self.encode(texts.get(row), 0, specials, &mut scratch, &mut ids)?;
+                ends.push(ids.len());
+            }
+            shelf.give(scratch);
+            Ok((ids, ends))
+        };
+        let parts: Vec<(Vec<u32>, Vec<usize>)> =
+            with_threads(num_threads, || starts.par_iter().map(encode).collect())?;
+        let mut ids = Vec::with_capacity(parts.iter().map(|(ids, _)| ids.len()).sum());
+        let mut offsets = Vec::with_capacity(texts.len() + 1);
+        offsets.push(0);
+        for (part, ends) in parts {
+            let first = ids.len();
+            offsets.extend(ends.iter().map(|end| (first + end) as i64));
+            ids.extend(part.iter().map(|&id| id as i32));
+        }
+        Ok((ids, offsets))
+    }
+
+    fn next_added(
+        &self,
+        text: &str,
+        start: usize,
+        normalized: bool,
+        specials: bool,
+    ) -> Option<((usize, usize), u32)> {
+        let added = self.inner.get_added_vocabulary();
+        added.extract_next(text.as_bytes(), start, normalized, !specials)
+    }
+
+    /// Text without added tokens that are looked for before normalisation.
+    fn encode_between(
+        &self,
+        text: &str,
+        offset: usize,
+        specials: bool,
+        scratch: &mut Scratch,
+        out: &mut Vec<u32>,
+    ) -> Result<()> {
+        let text: Cow<'_, str> =
+            normalize_all(self.inner.get_normalizers(), text, offset).map_err(refused)?;
+        if !self.has_added {
+            return self.encode_plain(&text, scratch, out);
+        }
+        let mut start = 0;
+        while start < text.len() {
+            let found = self.next_added(&text, start, true, specials);
+            let ((at, end), id) = found.unwrap_or(((text.len(), text.len()), 0));
+            if at > start {
+                self.encode_plain(&text[start..at], scratch, out)?;
+            }
+            if found.is_some() {
+                out.push(id);
+            }
+            start = end;
+        }
+        Ok(())
+    }
+
+    fn encode_plain(&self, text: &str, scratch: &mut Scratch, out: &mut Vec<u32>) -> Result<()> {
+        if u32::try_from(text.len()).is_err() {
+            return Err(Error::Data("expected at most 4 GiB of text in a record".into()));
+        }
+        let pre_tokenizer = self.inner.get_pre_tokenizer();
+        scratch.spans.clear();
+        pre_tokenizer.pre_tokenize(text, &mut scratch.pre, &mut scratch.spans).map_err(refused)?;
+        if self.has_words {
+            return self.encode_words(text, scratch, out);
+        }
+        let Scratch { model: held, spans, raw, .. } = scratch;
+        let model = self.inner.get_model();
+        raw.clear();
+        let held = held.get_or_insert_with(|| model.init_scratch());
+        model.tokenize_spans(text, spans, held, raw).map_err(refused)?;
+        out.extend_from_slice(PipelineToken::cast_slice(raw));
+        Ok(())
+    }
+
+    fn encode_words(&self, text: &str, scratch: &mut Scratch, out: &mut Vec<u32>) -> Result<()> {
+        let Scratch { words, model: held, spans, raw, keys, .. } = scratch;
+        let model = self.inner.get_model();
+        let held = held.get_or_insert_with(|| model.init_scratch());
+        let words = words.get_or_insert_default();
+        let bytes = text.as_bytes();
+        let mut at = out.len();
+        for part in spans.chunks(TOGETHER) {
+            keys.clear();
+            keys.extend(part.iter().map(|span| {
+                let key = key(bytes, span.start as usize, span.end as usize);
+                (key, words.home(key))
+            }));
+            for (span, &(key, home)) in part.iter().zip(keys.iter()) {
+                make_room(out, at, INLINE);
+                let is_short = key != [0; 2];
+                if let (true, Some(count)) = (is_short, words.write(key, home, out, at)) {
+                    at += count;
+                    continue;
+                }
+                raw.clear();
+                model.tokenize_pipeline(&text[span.range()], held, raw).map_err(refused)?;
+                let ids = PipelineToken::cast_slice(raw);
+                make_room(out, at, ids.len());
+                out[at..at + ids.len()].copy_from_slice(ids);
+                at += ids.len();
+                if is_short {
+                    words.keep(key, home, ids);
+                }
+            }
+        }
+        out.truncate(at);
+        Ok(())
+    }
+}
+
+fn refused(error: impl std::fmt::Display) -> Error {
+    Error::Data(format!("the tokenizer refused a text: {error}"))
+}
+
+/// Says what is wrong with a file that parses as JSON but is no tokenizer.
+fn check_kind(value: &Value) -> std::result::Result<(), String> {
+    if value["model"].is_null() {
+        return Err("JSON without `model`; convert a slow tokenizer with transformers first".into());
+    }
+    match value["version"].as_str() {
+        None | Some("1.0") => Ok(()),
+        Some(other) => Err(format!("version {other}; only 1.0 is known")),
+    }
+}
+
+/// tokenizers 1.0.0-rc.3 takes a GPT pattern with `\p{N}+` or `\p{N}{1,2}` for the one with
+/// `\p{N}{1,3}`. In a group of its own the pattern is not recognised and the regex engine takes it.
+fn hide_digits(pre_tokenizer: &mut Value) -> bool {
+    let mut hidden = false;
+    match pre_tokenizer {
+        Value::Object(fields) => {
+            for (name, field) in fields.iter_mut() {
+                match field {
+                    Value::String(pattern) if name == "Regex" => {
+                        let like =
+                            |digits: &&str| pattern.contains(&format!(r"\p{{L}}+|{digits}|"));
+                        if DIGITS.iter().any(|digits| like(&digits)) {
+                            *pattern = format!("(?:{pattern})");
+                            hidden = true;
+                        }
+                    }
+                    field => hidden |= hide_digits(field),
+                }
+            }
+        }
+        Value::Array(parts) => parts.iter_mut().for_each(|part| hidden |= hide_digits(part)),
+        _ => {}
+    }
+    hidden
+}
