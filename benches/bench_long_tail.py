@@ -19,7 +19,7 @@ from contenders import long_tail
 if TYPE_CHECKING:
     from pathlib import Path
 
-NAMES = ("ours_exact", "sklearn", "ours_blocks", "ours_blocks_measured")
+NAMES = ("ours_exact", "sklearn", "ours_blocks")
 K = 15
 
 
@@ -66,8 +66,9 @@ def main() -> None:
 
 def _neighbours(vectors: np.ndarray) -> np.ndarray:
     from lmmixup import ops
+    from lmmixup.select.long_tail import OVERLAP
 
-    return ops.knn(vectors, K, method="blocks", num_threads=2).idx_QK
+    return ops.knn(vectors, K, method="blocks", overlap=OVERLAP, num_threads=2).idx_QK
 
 
 if __name__ == "__main__":

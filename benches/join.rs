@@ -11,6 +11,7 @@ use lmmixup_core::cluster::Random;
 use lmmixup_core::families::KeepRule;
 use lmmixup_core::join::{Earlier, near_families};
 use lmmixup_core::minhash::{MinHashOptions, minhash_families};
+use lmmixup_core::pool::Store;
 use lmmixup_core::text::{ShingleOptions, TextPool};
 
 const COUNT: usize = 5_000;

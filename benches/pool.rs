@@ -13,7 +13,7 @@ use lmmixup_core::pool::canonical::Wanted;
 use lmmixup_core::pool::mapping::{IdRule, detect};
 use lmmixup_core::pool::parse::Plan;
 use lmmixup_core::pool::source::Format;
-use lmmixup_core::pool::{Reader, Request, scan_columns};
+use lmmixup_core::pool::{Reader, Request, Store, scan_columns};
 use lmmixup_core::text::Normalization;
 
 const COUNT: usize = 20_000;

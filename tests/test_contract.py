@@ -127,6 +127,7 @@ def test_marks_depend_on_all_texts_and_where_they_end() -> None:
     assert len(marks) == 4
 
 
+@pytest.mark.torch
 def test_ids_are_those_of_the_template_up_to_the_answer() -> None:
     """A tokenizer of transformers with a template; training appends the answer to the same ids."""
     transformers = pytest.importorskip("transformers", reason="transformers is not installed")

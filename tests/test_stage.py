@@ -8,17 +8,18 @@ import signal
 import subprocess
 import sys
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 
+from lmmixup.cli import cli
 from lmmixup.errors import CountsError, FileError, OutputExistsError
-from lmmixup.stage import InputFile, StageConfig, StageRun
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from lmmixup.partial import PartialFolder
+from lmmixup.stage import InputFile, InterruptedWhenDoneError, StageConfig, StageRun
 
 SCHEMA = pa.schema([pa.field("id", pa.string())])
 
@@ -134,6 +135,89 @@ def test_another_config_does_not_find_the_work(tmp_path: Path) -> None:
     other = Config(threshold=0.6)
     with StageRun("fake", tmp_path / "out", config=other, pool=FakePool()) as run:
         assert not (run.work / "piece").exists()
+
+
+def interrupt_when_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C comes as soon as the output is there."""
+    move = PartialFolder.move_into_place
+
+    def move_and_interrupt(self: PartialFolder) -> None:
+        move(self)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(PartialFolder, "move_into_place", move_and_interrupt)
+
+
+def test_ctrl_c_comes_too_late_for_an_output_in_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt_when_in_place(monkeypatch)
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(InterruptedWhenDoneError, match="out was complete before") as late:
+        write(tmp_path / "out")
+    assert late.value.result.counts["kept"] == 3
+    assert os.listdir(tmp_path) == ["out"]
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_the_command_says_what_it_made_when_ctrl_c_came_too_late(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt_when_in_place(monkeypatch)
+    pool = tmp_path / "rated.jsonl"
+    pool.write_text('{"prompt": "a", "completion": "b", "rating": 5}\n')
+    done = CliRunner().invoke(cli, ["split", str(pool), "-o", str(tmp_path / "out")])
+    assert done.exit_code == 0, done.output
+    assert "records in" in done.output
+    assert "interrupted" not in done.output
+    assert (tmp_path / "out" / "manifest.json").exists()
+
+
+def test_the_old_output_comes_back_where_the_new_one_cannot_be_moved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path / "out")
+    before = (tmp_path / "out" / "manifest.json").read_bytes()
+    rename = Path.rename
+
+    def fail_for_the_new_one(self: Path, target: Path) -> Path:
+        if self.name == "out" and self.parent.name == ".out.partial":
+            raise OSError(5, "Input/output error")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", fail_for_the_new_one)
+    with pytest.raises(FileError, match="Input/output error"):
+        write(tmp_path / "out", overwrite=True, pool=FakePool(digest="1" * 64))
+    assert (tmp_path / "out" / "manifest.json").read_bytes() == before
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_what_a_run_killed_between_two_renames_moved_aside_comes_back(tmp_path: Path) -> None:
+    write(tmp_path / "out")
+    (tmp_path / ".out.partial").mkdir()
+    (tmp_path / "out").rename(tmp_path / ".out.partial" / "old")
+    with pytest.raises(OutputExistsError, match="exists already"):
+        write(tmp_path / "out")
+    assert (tmp_path / "out" / "manifest.json").exists()
+    assert os.listdir(tmp_path) == ["out"]
+
+
+def test_an_output_that_another_run_finished_meanwhile_is_not_touched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    take = PartialFolder.take
+
+    def take_late(self: PartialFolder) -> None:
+        if not (tmp_path / "out").exists():
+            monkeypatch.setattr(PartialFolder, "take", take)
+            write(tmp_path / "out")
+        take(self)
+
+    monkeypatch.setattr(PartialFolder, "take", take_late)
+    with pytest.raises(OutputExistsError, match="exists already"):
+        write(tmp_path / "out", pool=FakePool(digest="1" * 64))
+    manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
+    assert manifest["inputs"][0]["sha256"] == "0" * 64
 
 
 KILLED = """

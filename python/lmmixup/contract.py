@@ -173,6 +173,38 @@ def split_answer(answer: str, task_type: str) -> tuple[str, str] | None:
     return None if found is None else (found["prompt"].rstrip(), found["completion"])
 
 
+def join_answer(prompt: str, completion: str, task_type: str) -> str:
+    r"""The whole answer of a prompt and a completion: what `split_answer` takes apart.
+
+    Args:
+        prompt: Question with its choices, statement or category; a paragraph has none.
+        completion: Answer, verdict, right choice, statement or paragraph.
+        task_type: One of `TASK_TYPES`.
+
+    Raises:
+        KeyError: An unknown task type.
+
+    Source:
+        METHOD §3.
+
+    Example:
+        >>> join_answer("Why?", "Because.", "qa")
+        'Q: Why?\nA: Because.'
+    """
+    before, between = _LABELS[task_type]
+    return f"{before}{prompt}{between}{completion}" if between else completion
+
+
+_LABELS = {
+    "qa": ("Q: ", "\nA: "),
+    "tfq": ("", "\nAnswer: "),
+    "mcq": ("Q: ", "\nAnswer: "),
+    "cs": ("C: ", "\nS: "),
+    "para": ("", ""),
+}
+"""What stands before and between the two of an answer."""
+
+
 def messages(record: MixRecord) -> list[dict[str, str]]:
     """The turns by which a mixer is asked for one record.
 

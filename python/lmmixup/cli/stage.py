@@ -10,13 +10,15 @@ import click
 
 from lmmixup.cli import EXIT_FAILED, EXIT_REJECTS
 from lmmixup.cli.options import build, command_with, options_for, options_of
+from lmmixup.interrupts import Held
 from lmmixup.pool import PoolOptions, open_pool
 from lmmixup.progress import SILENT, Bars, Reporter
+from lmmixup.stage import InterruptedWhenDoneError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from lmmixup.pool import RejectLog
+    from lmmixup.pool import Pool, RejectLog
     from lmmixup.stage import StageConfig, StageResult
 
 MAX_REJECTS_SHOWN = 10
@@ -50,6 +52,7 @@ def stage_command(
     complaint: Callable[[StageResult], str | None] = lambda _result: None,
     more_sources: click.Option | None = None,
     shortcuts: Mapping[str, tuple[str, str]] | None = None,
+    open_sources: Callable[..., Pool] = open_pool,
 ) -> click.Command:
     """The command of a stage.
 
@@ -69,6 +72,7 @@ def stage_command(
         more_sources: An option that names sources as well, called `more_sources`.
         shortcuts: Flags that stand for an option with a value, such as
             `{"--semantic": ("method", "semantic")}`.
+        open_sources: Opens the sources, as `open_pool` does.
 
     Returns:
         A click command.
@@ -78,21 +82,29 @@ def stage_command(
         given_sources = [*given.pop("sources"), *given.pop("more_sources", ())]
         stage_config = build(config, given)
         with make_reporter(quiet=given["quiet"] or given["json"]) as reporter:
-            pool = open_pool(given_sources, build(PoolOptions, given))
+            pool = open_sources(given_sources, build(PoolOptions, given))
             if preview is not None and given["is_preview"]:
                 lines = preview(
                     pool, stage_config, num_threads=given["num_threads"], reporter=reporter
                 )
                 show_preview(lines, as_json=given["json"])
                 return 0
-            result = run(
-                pool,
-                stage_config,
-                output=given["output"],
-                overwrite=given["overwrite"],
-                num_threads=given["num_threads"],
-                reporter=reporter,
-            )
+            try:
+                result = run(
+                    pool,
+                    stage_config,
+                    output=given["output"],
+                    overwrite=given["overwrite"],
+                    num_threads=given["num_threads"],
+                    reporter=reporter,
+                )
+            except InterruptedWhenDoneError as late:
+                result = late.result
+            with Held():  # the output is there: Ctrl-C has nothing left to stop
+                reporter.close()
+                return tell(result, given)
+
+    def tell(result: StageResult, given: Mapping[str, Any]) -> int:
         show_rejects(result)
         if given["json"]:
             click.echo(json.dumps(result.manifest))

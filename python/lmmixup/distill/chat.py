@@ -10,9 +10,11 @@ from lmmixup.distill.mixer import Attempt, Made, Mixed, Refused, Result
 from lmmixup.errors import LmmixupError
 from lmmixup.llm import (
     Answer,
+    Batches,
     Bill,
     ChatRequest,
     Client,
+    Failure,
     Outcome,
     answers,
     open_cache,
@@ -20,7 +22,7 @@ from lmmixup.llm import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterable
+    from collections.abc import AsyncGenerator, Callable, Iterable
     from pathlib import Path
     from types import TracebackType
 
@@ -90,12 +92,44 @@ class ChatMixer:
     async def ask(self, part: Part) -> Mixed:
         """Asks about one part until an answer keeps the contract, or there were enough."""
         attempts: list[Attempt] = []
-        for number in range(self._config.retries + 1):
-            outcome = await self._client.ask(chat_request(part, self._config, number))
-            attempts.append(Attempt(outcome, read_result(outcome, part)))
+        for number in range(self._config.num_attempts):
+            outcome = await self._client.ask(self.request(part, number))
+            attempts.append(Attempt(outcome, self.read(outcome, part)))
             if isinstance(attempts[-1].result, Made) or not isinstance(outcome, Answer):
                 break
         return Mixed(part, attempts[-1].result, tuple(attempts))
+
+    def request(self, part: Part, number: int) -> ChatRequest:
+        """What is asked about a part at an attempt, from 0."""
+        return chat_request(tuple(messages(part.record())), self._config, number)
+
+    def read(self, outcome: Outcome, part: Part) -> Result:
+        """The record in an answer, or why there is none."""
+        return read_result(outcome, part)
+
+    async def fetch(self, parts: Callable[[], Iterable[Part]]) -> None:
+        """Fills the cache by the Batch API, attempt by attempt.
+
+        Args:
+            parts: Gives all parts, again each time.
+
+        Notes:
+            What a batch gives no answer to is not asked directly; the next run asks for it again.
+        """
+        batches = Batches(self._client, self._config, self._work, self._reporter)
+        failures: dict[bytes, Failure] = {}
+        for number in range(self._config.num_attempts):
+            waiting = (part for part in parts() if self._is_open(part, number))
+            failures |= await batches.fetch(self.request(part, number) for part in waiting)
+        self._client.batch_failures = failures
+
+    def _is_open(self, part: Part, number: int) -> bool:
+        """Whether all attempts before this one were answered, and none with a record."""
+        for before in range(number):
+            known = self._cache.get(self.request(part, before).key())
+            if known is None or isinstance(self.read(known[0], part), Made):
+                return False
+        return True
 
     def stop(self) -> None:
         """Lets no further call out."""
@@ -106,11 +140,13 @@ class ChatMixer:
         return {"answers": self._num_asked, "answers_asked_again": self._num_again}
 
 
-def chat_request(part: Part, config: DistillConfig, number: int) -> ChatRequest:
+def chat_request(
+    turns: tuple[dict[str, str], ...], config: DistillConfig, number: int
+) -> ChatRequest:
     """The request for one record.
 
     Args:
-        part: What it is made of.
+        turns: The conversation.
         config: Model, temperature, length, seed.
         number: Number of the attempt, from 0; moves the seed where there is one.
     """
@@ -120,7 +156,6 @@ def chat_request(part: Part, config: DistillConfig, number: int) -> ChatRequest:
     }
     if config.llm_seed is not None:
         parameters["seed"] = config.llm_seed + number
-    turns = tuple(messages(part.record()))
     return ChatRequest(config.model or "", turns, parameters, repeat=number)
 
 
@@ -134,13 +169,10 @@ def read_result(outcome: Outcome, part: Part) -> Result:
     Source:
         METHOD §3.
     """
-    if not isinstance(outcome, Answer):
-        return Refused(outcome.reason, outcome.detail)
-    if outcome.refusal:
-        return Refused("refused", outcome.refusal)
-    if outcome.finish_reason == "length":
-        return Refused("truncated", "the answer was cut off at max_tokens")
-    output = parse(outcome.text or "")
+    answer = whole_answer(outcome)
+    if isinstance(answer, Refused):
+        return answer
+    output = parse(answer)
     if output is None:
         return Refused("not-in-tags", "expected one <think> and one <answer>, nothing outside")
     task_type = part.record()["task_type"]
@@ -149,3 +181,14 @@ def read_result(outcome: Outcome, part: Part) -> Result:
         return Refused("wrong-form", f"expected the form of {task_type}")
     prompt = pair[0] or next((one.prompt for one in part.sources if one.prompt.strip()), "")
     return Made(prompt, pair[1], task_type, output.think or None)
+
+
+def whole_answer(outcome: Outcome) -> str | Refused:
+    """The text of an answer that is whole, or why there is none."""
+    if not isinstance(outcome, Answer):
+        return Refused(outcome.reason, outcome.detail)
+    if outcome.refusal:
+        return Refused("refused", outcome.refusal)
+    if outcome.finish_reason == "length":
+        return Refused("truncated", "the answer was cut off at max_tokens")
+    return outcome.text or ""

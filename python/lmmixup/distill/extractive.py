@@ -8,13 +8,13 @@ apart as a numbered list, so that no answer stands under a question that it is n
 from __future__ import annotations
 
 import heapq
-import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from lmmixup.distill.config import EXTRACTIVE
 from lmmixup.distill.mixer import Made, Mixed, Refused
+from lmmixup.distill.words import sentences, words
 from lmmixup.llm.request import BYTES_PER_TOKEN
 
 if TYPE_CHECKING:
@@ -37,17 +37,6 @@ FIGURES = ("questions", "sentences_redundant", "sentences_fragments", "sentences
 
 NO_COMPLETION = "no-completion"
 OVER_LENGTH = "over-length"
-
-# Thai, Lao, kana and Han have no spaces: a character counts as a word.
-_UNSPACED = r"\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff"
-_WORD = re.compile(rf"[{_UNSPACED}]|[^\W{_UNSPACED}]+")
-# A number and a dot at the start of an item of a list end no sentence. The codes are the full
-# stops and closing quotes of English and Chinese typography.
-_SENTENCE = re.compile(
-    r".+?(?:(?<!\b\d)(?<!\b\d\d)[.!?\u2026]+[\"'\u201d\u2019)\]]*(?=\s)"
-    r"|[\u3002\uff01\uff1f]+[\u201d\u2019\u300d\u300f]*|\n|\Z)\s*",
-    re.S,
-)
 
 
 @dataclass
@@ -121,26 +110,6 @@ def extract(pairs: Sequence[Pair], max_tokens: int) -> Extract:
     taken.prompt = _listed([prompt for prompt, _ in answers])
     taken.completion = _listed([answer for _, answer in answers])
     return taken
-
-
-def words(text: str) -> list[str]:
-    """The words of a text, without case and punctuation.
-
-    Example:
-        >>> words("It's 2 o'clock, 好的.")
-        ['it', 's', '2', 'o', 'clock', '好', '的']
-    """
-    return _WORD.findall(text.casefold())
-
-
-def sentences(text: str) -> list[str]:
-    r"""The sentences of a text, each with the space behind it; joined they are the text.
-
-    Example:
-        >>> sentences("One. Two!\n1. Three is 3.5 long.")
-        ['One. ', 'Two!\n', '1. Three is 3.5 long.']
-    """
-    return _SENTENCE.findall(text)
 
 
 def _questions(asked: Sequence[list[str]], heard: Sequence[list[str]]) -> list[list[int]]:

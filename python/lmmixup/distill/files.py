@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from lmmixup.distill.faithfulness import Tally, check, said
 from lmmixup.distill.mixer import Made, Refused
-from lmmixup.llm import Answer
+from lmmixup.llm import Answer, Prices
 from lmmixup.pool.layout import CANONICAL, Original, with_metadata
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from lmmixup.distill.mixer import Attempt, Mixed
     from lmmixup.distill.parts import Fates, Part
     from lmmixup.parquet import ParquetSink
@@ -22,18 +25,34 @@ if TYPE_CHECKING:
 SOURCE = "distill"
 """What stands in the column `source` of a made record."""
 
+UNFOUNDED = pa.struct(
+    [
+        pa.field("kind", pa.string(), nullable=False),
+        pa.field("text", pa.string(), nullable=False),
+    ]
+)
+"""Something that no source says: `number`, `name` or `negation`, and its words."""
+
 ADDED = pa.schema(
     [
         pa.field("sources", pa.list_(pa.string()), nullable=False),
         pa.field("source_names", pa.list_(pa.string()), nullable=False),
+        pa.field("licences", pa.list_(pa.string()), nullable=False),
+        pa.field("coverage", pa.list_(pa.float32()), nullable=False),
+        pa.field("unfounded", pa.list_(UNFOUNDED), nullable=False),
         pa.field("cluster", pa.int64(), nullable=False),
         pa.field("part", pa.int32(), nullable=False),
         pa.field("mixer", pa.string(), nullable=False),
         pa.field("think", pa.string()),
+        pa.field("prompt_tokens", pa.int64()),
+        pa.field("completion_tokens", pa.int64()),
+        pa.field("cost", pa.float64()),
     ]
 )
-"""Columns of a made record beside the canonical ones: ids of the records that went in, the set of
-their `source`, cluster and part, who made it, and the mixer's reasoning."""
+"""Columns of a made record beside the canonical ones: ids of the records that went in, the sets of
+their `source` and licences, how much of each it has and what it says that none of them does,
+cluster and part, who made it, the mixer's reasoning, and what all answers behind it took: tokens,
+and their price where it is known."""
 
 ANSWERS_SCHEMA = pa.schema(
     [
@@ -66,6 +85,7 @@ class DistilledFiles:
         run: Opens the files.
         mixer: Name of the mixer.
         fates: Where the outcome of each record goes.
+        prices: Prices of tokens.
 
     Attributes:
         num_made: Records made.
@@ -75,10 +95,12 @@ class DistilledFiles:
         Holds up to 1,024 rows; leftover records are read once more at the end.
     """
 
-    def __init__(self, run: StageRun, mixer: str, fates: Fates) -> None:
+    def __init__(self, run: StageRun, mixer: str, fates: Fates, prices: Prices) -> None:
         self._run = run
         self._mixer = mixer
         self._fates = fates
+        self._prices = prices
+        self._faithful = Tally()
         self._schema = _data_schema()
         self._data = run.writer("data.parquet", self._schema)
         self._answers: ParquetSink | None = None
@@ -98,7 +120,7 @@ class DistilledFiles:
                 self._fates.leave(source.row, result.reason)
         else:
             self.num_made += 1
-            self._rows.append(_made_row(part, result, self._mixer))
+            self._rows.append(self._made_row(mixed, result))
             for place, source in enumerate(part.sources):
                 if place in result.left:
                     self._fates.leave(source.row, result.left[place])
@@ -121,7 +143,40 @@ class DistilledFiles:
         self._run.counts.made = self.num_made
         self._run.counts.input = len(self._fates) + sum(1 for _ in pool.rejects)
         self._run.figures["leftover_reasons"] = dict(sorted(counts.items()))
+        self._run.figures.update(self._faithful.figures())
         self._write_leftover(pool, num_threads)
+
+    def _made_row(self, mixed: Mixed, made: Made) -> dict[str, Any]:
+        part = mixed.part
+        places = [place for place in range(len(part.sources)) if place not in made.left]
+        sources = [part.sources[place] for place in places]
+        seen = check(
+            said(made.prompt, made.completion, made.task_type),
+            [f"{source.prompt}\n{source.completion}" for source in part.sources],
+        )
+        coverage = [seen.coverage[place] for place in places]
+        self._faithful.add(coverage, seen.unfounded)
+        return {
+            "id": made_id(part, places, self._mixer),
+            "source": SOURCE,
+            "prompt": made.prompt,
+            "completion": made.completion,
+            "messages": [
+                {"role": "user", "content": made.prompt},
+                {"role": "assistant", "content": made.completion},
+            ],
+            "task_type": made.task_type,
+            "sources": [source.id for source in sources],
+            "source_names": sorted({source.source for source in sources if source.source}),
+            "licences": sorted({source.licence for source in sources if source.licence}),
+            "coverage": coverage,
+            "unfounded": [vars(one) for one in seen.unfounded],
+            "cluster": part.cluster,
+            "part": part.part,
+            "mixer": self._mixer,
+            "think": made.think,
+            **_spent(mixed.attempts, self._prices),
+        }
 
     def _flush(self) -> None:
         self._data.write(pa.RecordBatch.from_pylist(self._rows, schema=self._schema))
@@ -162,25 +217,17 @@ def made_id(part: Part, places: list[int], mixer: str) -> str:
     return f"{SOURCE}-{digest.hexdigest()}"
 
 
-def _made_row(part: Part, made: Made, mixer: str) -> dict[str, Any]:
-    places = [place for place in range(len(part.sources)) if place not in made.left]
-    sources = [part.sources[place] for place in places]
+def _spent(attempts: Sequence[Attempt], prices: Prices) -> dict[str, int | float | None]:
+    """Tokens and price of all answers behind a record; nothing where no model was asked."""
+    if not attempts:
+        return {}
+    answers = [one.outcome for one in attempts if isinstance(one.outcome, Answer)]
+    tokens_in = sum(answer.prompt_tokens for answer in answers)
+    tokens_out = sum(answer.completion_tokens for answer in answers)
     return {
-        "id": made_id(part, places, mixer),
-        "source": SOURCE,
-        "prompt": made.prompt,
-        "completion": made.completion,
-        "messages": [
-            {"role": "user", "content": made.prompt},
-            {"role": "assistant", "content": made.completion},
-        ],
-        "task_type": made.task_type,
-        "sources": [source.id for source in sources],
-        "source_names": sorted({source.source for source in sources if source.source}),
-        "cluster": part.cluster,
-        "part": part.part,
-        "mixer": mixer,
-        "think": made.think,
+        "prompt_tokens": tokens_in,
+        "completion_tokens": tokens_out,
+        "cost": prices.cost(tokens_in, tokens_out),
     }
 
 

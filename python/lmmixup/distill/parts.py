@@ -6,7 +6,7 @@ from array import array
 from collections import Counter
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import pyarrow as pa
 
@@ -15,13 +15,17 @@ from lmmixup.errors import ArgumentError, DataError
 from lmmixup.llm.request import BYTES_PER_TOKEN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from lmmixup.distill.config import DistillConfig
+    from lmmixup.distill.cutting import Cutting
     from lmmixup.pool import Pool
 
 COLUMNS = ("id", "source", "prompt", "completion", "task_type", "cluster")
 """What is read of a pool."""
+
+LICENCES = ("licence", "license")
+"""Columns with a record's licence; the first that the pool has is read."""
 
 EMPTY = "empty"
 TOO_LONG = "prompt-too-long"
@@ -32,6 +36,10 @@ FRAME_BYTES = 110
 
 UNTYPED = "qa"
 """Form that a mixer is asked for where the records have no task type in common."""
+
+
+ALONE = "no-near-record"
+"""Why a record stays out of groups of near records."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,7 @@ class Source:
         prompt: Its prompt; may be empty.
         completion: Its completion; may be empty.
         task_type: One of `TASK_TYPES`, or `None`.
+        licence: Its licence, or `None`.
     """
 
     row: int
@@ -53,6 +62,7 @@ class Source:
     prompt: str
     completion: str
     task_type: str | None
+    licence: str | None = None
 
     def num_bytes(self) -> int:
         """What it takes of a prompt, at most."""
@@ -89,6 +99,13 @@ class Part:
                 for source in self.sources
             ],
         }
+
+
+Sizing: TypeAlias = "Callable[[Part], int]"
+"""Tokens of the prompt that a part makes."""
+
+Grouping: TypeAlias = "Callable[[Sequence[Source]], list[list[Source]]]"
+"""Groups of a cluster's records; each record is in one."""
 
 
 class Fates:
@@ -134,6 +151,8 @@ class Parts:
         pool: Records with a column `cluster`, cluster by cluster.
         config: Limits.
         fates: Where records go that no mixer is given.
+        cutting: What counts a prompt's tokens, and what groups records; a record that is left alone
+            by it is left over.
         num_threads: Threads that read; 0 takes all.
 
     Attributes:
@@ -149,7 +168,13 @@ class Parts:
     """
 
     def __init__(
-        self, pool: Pool, config: DistillConfig, fates: Fates, *, num_threads: int = 0
+        self,
+        pool: Pool,
+        config: DistillConfig,
+        fates: Fates,
+        *,
+        cutting: Cutting | None = None,
+        num_threads: int = 0,
     ) -> None:
         names = pool.schema.names
         if "cluster" not in names or not pa.types.is_integer(pool.schema.field("cluster").type):
@@ -157,9 +182,16 @@ class Parts:
                 "expected a column 'cluster' with whole numbers, got a pool with "
                 f"{', '.join(names)}; run `lmmixup cluster` first and name its folder"
             )
+        self._licence = [
+            name
+            for name in LICENCES
+            if name in names and pa.types.is_string(pool.schema.field(name).type)
+        ][:1]
         self._pool = pool
         self._config = config
         self._fates = fates
+        self._sizing = cutting.sizing if cutting else None
+        self._grouping = cutting.grouping if cutting else None
         self._num_threads = num_threads
         self.num_clusters = self.num_split = self.num_refused = 0
 
@@ -183,16 +215,17 @@ class Parts:
             yield from self._parts(cluster, sources)
 
     def _rows(self) -> Iterator[tuple[int, Source]]:
-        for batch in self._pool.batches(COLUMNS, num_threads=self._num_threads):
+        names = [*COLUMNS, *self._licence]
+        for batch in self._pool.batches(names, num_threads=self._num_threads):
             start = len(self._fates)
             self._fates.expect(batch.num_rows)
-            columns = [batch.column(name).to_pylist() for name in COLUMNS]
+            columns = [batch.column(name).to_pylist() for name in names]
             for row, values in enumerate(zip(*columns, strict=True), start):
-                record_id, source, prompt, completion, task_type, cluster = values
+                record_id, source, prompt, completion, task_type, cluster, *licence = values
                 if cluster is None:
                     raise DataError(f"record {record_id!r} has no cluster; leave it out")
                 texts = prompt or "", completion or ""
-                yield cluster, Source(row, record_id, source, *texts, task_type)
+                yield cluster, Source(row, record_id, source, *texts, task_type, *licence)
 
     def _parts(self, cluster: int, sources: list[Source]) -> Iterator[Part]:
         full: list[Source] = []
@@ -201,33 +234,55 @@ class Parts:
                 full.append(source)
             else:
                 self._fates.leave(source.row, EMPTY)
-        groups, too_long = self._fitting(full)
-        if (too_long or len(groups) > 1) and self._config.too_long == "refuse":
-            self.num_refused += 1
-            self._leave(full, TOO_LONG)
-            return
-        self._leave(too_long, TOO_LONG)
-        self.num_split += len(groups) > 1
-        for number, group in enumerate(groups):
-            yield Part(cluster, number, tuple(group))
+        number = 0
+        for group in self._grouped(full):
+            fitting, too_long = self._fitting(group)
+            if (too_long or len(fitting) > 1) and self._config.too_long == "refuse":
+                self.num_refused += 1
+                self._leave(group, TOO_LONG)
+                continue
+            self._leave(too_long, TOO_LONG)
+            self.num_split += len(fitting) > 1
+            for sources_of_one in fitting:
+                if self._grouping and len(sources_of_one) == 1:
+                    self._leave(sources_of_one, ALONE)
+                    continue
+                yield Part(cluster, number, tuple(sources_of_one))
+                number += 1
+
+    def _grouped(self, sources: list[Source]) -> list[list[Source]]:
+        if self._grouping is None or not sources:
+            return [sources]
+        groups = self._grouping(sources)
+        for group in groups:
+            if len(group) == 1:
+                self._leave(group, ALONE)
+        return [group for group in groups if len(group) > 1]
 
     def _fitting(self, sources: Sequence[Source]) -> tuple[list[list[Source]], list[Source]]:
         """Groups that fit a prompt, in order, and the records that do not fit by themselves."""
-        room = self._config.max_prompt_tokens * BYTES_PER_TOKEN - CONTRACT_BYTES
+        fits = self._fits_bytes if self._sizing is None else self._fits_tokens
+        if sources and fits(sources):
+            return [list(sources)], []
         groups: list[list[Source]] = []
         too_long: list[Source] = []
-        left = 0
         for source in sources:
-            size = source.num_bytes()
-            if size > room:
+            if groups and fits([*groups[-1], source]):
+                groups[-1].append(source)
+            elif fits([source]):
+                groups.append([source])
+            else:
                 too_long.append(source)
-                continue
-            if not groups or size > left:
-                groups.append([])
-                left = room
-            groups[-1].append(source)
-            left -= size
         return groups, too_long
+
+    def _fits_bytes(self, sources: Sequence[Source]) -> bool:
+        room = self._config.max_prompt_tokens * BYTES_PER_TOKEN - CONTRACT_BYTES
+        return sum(source.num_bytes() for source in sources) <= room
+
+    def _fits_tokens(self, sources: Sequence[Source]) -> bool:
+        if self._sizing is None:
+            raise RuntimeError("nothing counts tokens")
+        return self._sizing(Part(0, 0, tuple(sources))) <= self._config.max_prompt_tokens
 
     def _leave(self, sources: Sequence[Source], reason: str) -> None:
         for source in sources:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lmmixup.distill.chat import chat_request
+from lmmixup.distill.config import EXTRACTIVE
+from lmmixup.distill.cutting import cutting_of, turns_of
 from lmmixup.distill.extractive import extract
 from lmmixup.distill.parts import Fates, Parts
 from lmmixup.llm import Prices
@@ -39,7 +41,8 @@ def preview(
     Source:
         Ours.
     """
-    parts = Parts(pool, config, fates := Fates(), num_threads=num_threads)
+    cutting = cutting_of(config)
+    parts = Parts(pool, config, fates := Fates(), cutting=cutting, num_threads=num_threads)
     lines: list[tuple[str, str]] = []
     num_shown = config.limit or NUM_SHOWN
     num_parts = tokens = most = 0
@@ -48,7 +51,7 @@ def preview(
             lines += _shown(part, config)
         num_parts += 1
         if config.model is not None:
-            request = chat_request(part, config, 0)
+            request = chat_request(turns_of(part, config), config, 0)
             tokens += request.estimated_tokens()
             most += request.most_tokens()
         reporter("preview", num_parts, 0)
@@ -59,7 +62,7 @@ def preview(
         if reason != "open"
     ]
     if config.model is not None:
-        attempts = config.retries + 1
+        attempts = config.num_attempts
         prices = Prices(config.price_in, config.price_out)
         cost = prices.cost(most * attempts, num_parts * config.max_tokens * attempts)
         unknown = "unknown: give price_in and price_out"
@@ -73,8 +76,12 @@ def preview(
 
 def _shown(part: Part, config: DistillConfig) -> list[tuple[str, str]]:
     name = f"cluster {part.cluster}" + (f" part {part.part}" if part.part else "")
-    if config.model is None:
+    if config.mixer == EXTRACTIVE:
         taken = extract(part.record()["records"], config.max_tokens)
         return [(f"{name} prompt", taken.prompt), (f"{name} completion", taken.completion)]
-    turns = chat_request(part, config, 0).messages
-    return [(f"{name} {turn['role']}", turn["content"]) for turn in turns]
+    turns = turns_of(part, config)
+    shown = [f"{name} {turn['role']}" for turn in turns]
+    for place, label in enumerate(shown):
+        if label in shown[:place]:
+            shown[place] = f"{label} {place}"
+    return list(zip(shown, (turn["content"] for turn in turns), strict=True))

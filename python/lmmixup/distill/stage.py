@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from contextlib import aclosing
+from functools import partial
 from typing import TYPE_CHECKING
 
 from lmmixup.distill.chat import ChatMixer
 from lmmixup.distill.config import DistillConfig
+from lmmixup.distill.cutting import Cutting, cutting_of
 from lmmixup.distill.extractive import ExtractiveMixer
 from lmmixup.distill.files import DistilledFiles
 from lmmixup.distill.mixer import Refused
 from lmmixup.distill.parts import Fates, Parts
 from lmmixup.errors import DataError
-from lmmixup.llm import run_async
+from lmmixup.llm import Prices, run_async
 from lmmixup.progress import SILENT, Reporter
 from lmmixup.stage import StageResult, StageRun
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from lmmixup.distill.mixer import Mixed, Mixer
@@ -75,10 +78,21 @@ def run(
     )
     with stage_run as open_run:
         fates = Fates()
-        parts = Parts(pool, config, fates, num_threads=num_threads)
-        mixer = mixer_of(config, open_run.work, reporter)
-        files = DistilledFiles(open_run, mixer.name, fates)
-        run_async(_mix(mixer, parts, files, config, reporter))
+        cutting = cutting_of(config)
+        cut = partial(Parts, pool, config, cutting=cutting, num_threads=num_threads)
+        parts = cut(fates)
+        mixer = mixer_of(config, open_run.work, reporter, cutting)
+        prices = Prices(config.price_in, config.price_out)
+        files = DistilledFiles(open_run, mixer.name, fates, prices)
+        mixing = _mix(
+            mixer,
+            parts,
+            lambda: cut(Fates()),
+            files=files,
+            config=config,
+            reporter=reporter,
+        )
+        run_async(mixing)
         open_run.figures |= {
             "mixer": mixer.name,
             "clusters": parts.num_clusters,
@@ -93,30 +107,51 @@ def run(
     return stage_run.result
 
 
-def mixer_of(config: DistillConfig, work: Path, reporter: Reporter) -> Mixer:
+def mixer_of(config: DistillConfig, work: Path, reporter: Reporter, cutting: Cutting) -> Mixer:
     """The mixer that a config names.
 
     Args:
         config: The config.
         work: Folder that survives a kill.
         reporter: Where a mixer says what it costs.
+        cutting: Has the tokenizer and the library that the mixer shares with it.
+
+    Raises:
+        LmmixupError: A model or a package is missing.
     """
+    if config.path is not None:
+        from lmmixup.distill.local import LocalMixer  # noqa: PLC0415
+
+        return LocalMixer(config, work, reporter, cutting.tokenizer)
+    if cutting.rater is not None:
+        from lmmixup.distill.mergeit import MergeItMixer  # noqa: PLC0415
+
+        return MergeItMixer(config, work, reporter, cutting.rater)
     if config.model is None:
         return ExtractiveMixer(config.max_tokens)
     return ChatMixer(config, work, reporter)
 
 
 async def _mix(
-    mixer: Mixer, parts: Parts, files: DistilledFiles, config: DistillConfig, reporter: Reporter
+    mixer: Mixer,
+    parts: Parts,
+    again: Callable[[], Parts],
+    *,
+    files: DistilledFiles,
+    config: DistillConfig,
+    reporter: Reporter,
 ) -> None:
     num_done = 0
-    async with mixer, aclosing(mixer.mix(parts)) as all_mixed:
-        async for mixed in all_mixed:
-            files.add(mixed)
-            num_done += 1
-            if num_done == STOP_AFTER and not files.num_made and not config.keep_going:
-                raise DataError(_nothing_made(mixed))
-            reporter("distill", num_done, 0)
+    async with mixer:
+        if config.batch and isinstance(mixer, ChatMixer):
+            await mixer.fetch(again)
+        async with aclosing(mixer.mix(parts)) as all_mixed:
+            async for mixed in all_mixed:
+                files.add(mixed)
+                num_done += 1
+                if num_done == STOP_AFTER and not files.num_made and not config.keep_going:
+                    raise DataError(_nothing_made(mixed))
+                reporter("distill", num_done, 0)
 
 
 def _nothing_made(mixed: Mixed) -> str:

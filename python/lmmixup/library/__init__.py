@@ -2,7 +2,8 @@
 
 from lmmixup.library.config import LibraryConfig
 from lmmixup.library.report import Report, report
-from lmmixup.library.scorer import NUM_CLASSES, Scores, fit_scorer
+from lmmixup.library.scorer import fit_scorer
+from lmmixup.library.scores import NUM_CLASSES, Scores
 from lmmixup.library.stage import run
 from lmmixup.library.store import Libraries, Library, open_libraries, open_library
 

@@ -17,7 +17,7 @@ from lmmixup.library.metrics import (
     quadratic_kappa,
     spearman,
 )
-from lmmixup.library.scorer import HIGH, NUM_CLASSES, Scores
+from lmmixup.library.scores import HIGH, NUM_CLASSES, Scores
 from lmmixup.progress import SILENT, Reporter
 
 if TYPE_CHECKING:

@@ -10,7 +10,8 @@ import pyarrow.compute as pc
 
 from lmmixup.embed.vectors import write_vectors
 from lmmixup.errors import DataError
-from lmmixup.library.scorer import NUM_CLASSES, Examples, fit_scorer
+from lmmixup.library.scorer import fit_scorer
+from lmmixup.library.scores import NUM_CLASSES, Examples
 from lmmixup.library.store import describe, library_embedder, library_texts, text_bytes
 from lmmixup.progress import SILENT, Reporter
 from lmmixup.stage import StageResult, StageRun

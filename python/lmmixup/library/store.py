@@ -18,7 +18,8 @@ from lmmixup.embed.embedder import make_embedder
 from lmmixup.embed.lexical import LexicalEmbedder
 from lmmixup.errors import DataError, FileError
 from lmmixup.library.config import LibraryConfig
-from lmmixup.library.scorer import SCORERS, Examples, Scorer, Scores
+from lmmixup.library.scorer import SCORERS
+from lmmixup.library.scores import Examples, Scorer, Scores
 from lmmixup.progress import SILENT, Reporter
 from lmmixup.stage import file_sha256
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lmmixup.llm.client import Client
-    from lmmixup.llm.config import LLMConfig
+    from lmmixup.llm.config import CallConfig
     from lmmixup.llm.request import ChatRequest
 
 MOST_REQUESTS = 50_000
@@ -71,7 +71,7 @@ class Batches:
     """
 
     def __init__(
-        self, client: Client, config: LLMConfig, work: Path, reporter: Reporter = SILENT
+        self, client: Client, config: CallConfig, work: Path, reporter: Reporter = SILENT
     ) -> None:
         self._client = client
         self._config = config

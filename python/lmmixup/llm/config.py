@@ -70,6 +70,13 @@ class CallConfig(StageConfig):
     """File where answers are kept: `auto` is one in the user's cache folder, `none` keeps them
     only until the run is done."""
 
+    batch: bool = Field(default=False, exclude=True)
+    """Use the server's Batch API: cheaper, done within a day; a run that was stopped takes up
+    its batches again."""
+
+    batch_poll_s: float = Field(default=30.0, gt=0, exclude=True)
+    """Seconds between two looks at a batch."""
+
     @model_validator(mode="after")
     def _check_calls(self) -> Self:
         if self.base_url is not None:
@@ -80,18 +87,11 @@ class CallConfig(StageConfig):
 
 
 class LLMConfig(CallConfig):
-    """How an LLM is asked for one JSON object a record, one by one or by the Batch API."""
+    """How an LLM is asked for one JSON object a record."""
 
     structured: Literal["auto", "on", "off"] = "auto"
     """Ask for JSON of a schema (response_format): `auto` goes on without, and says so, where the
     server refuses it."""
-
-    batch: bool = Field(default=False, exclude=True)
-    """Use the server's Batch API: cheaper, done within a day; a run that was stopped takes up
-    its batches again."""
-
-    batch_poll_s: float = Field(default=30.0, gt=0, exclude=True)
-    """Seconds between two looks at a batch."""
 
 
 def check_url(url: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import heapq
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -12,28 +11,22 @@ import pyarrow as pa
 
 from lmmixup import _rust
 from lmmixup.errors import ArgumentError, DataError
+from lmmixup.pool.arrow_files import ipc_source, parquet_source, table_source
+from lmmixup.pool.arrow_source import ArrowSource
 from lmmixup.pool.files import PoolFile, Spool, find_files
 from lmmixup.pool.layout import CANONICAL, Layout, merge
+from lmmixup.pool.mapping import map_source, reused_columns
 from lmmixup.pool.options import PoolOptions
 from lmmixup.pool.rejects import Reject, RejectLog
-from lmmixup.pool.sources import (
-    ArrowSource,
-    RejectRow,
-    Request,
-    Source,
-    Store,
-    TextSource,
-    ipc_source,
-    parquet_source,
-    table_source,
-)
+from lmmixup.pool.sampling import sampled_places
+from lmmixup.pool.sources import RejectRow, Request, Source, Store
+from lmmixup.pool.text_source import TextSource
 from lmmixup.progress import SILENT, Reporter
 from lmmixup.stage import InputFile, file_sha256
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
-    from lmmixup._rust import PoolMapping
     from lmmixup.pool.layout import Original
 
 Steps: TypeAlias = "Generator[tuple[Source, pa.RecordBatch, list[RejectRow]]]"
@@ -98,7 +91,8 @@ class Pool:
             self._add(source)
         self._own = self._lone_own_file()
         self._layout: Layout | None = None if self._own is None else self._own.layout
-        self._mappings = [] if self._own is not None else [self._map(s) for s in self._sources]
+        mapped = [] if self._own is not None else self._sources
+        self._mappings = [map_source(source, options) for source in mapped]
         self._rejects: RejectLog | None = None
         self._num_records: int | None = None
         self._sampled: np.ndarray | None = None
@@ -127,16 +121,6 @@ class Pool:
         if isinstance(only, ArrowSource) and only.layout is not None and changed == PoolOptions():
             return only
         return None
-
-    def _map(self, source: Source) -> PoolMapping:
-        options = self.options
-        named = [(part, names.split("+")) for part, names in options.columns.items()]
-        is_own = isinstance(source, ArrowSource) and source.layout is not None
-        schema = "messages" if is_own else options.schema
-        try:
-            return _rust.PoolMapping(source.head(), schema, [] if is_own else named, options.ids)
-        except DataError as error:
-            raise DataError(f"{source.name}: {error}") from None
 
     @property
     def is_own(self) -> bool:
@@ -170,26 +154,10 @@ class Pool:
         """
         if self._layout is None:
             seen = [source.look(num_threads, reporter) for source in self._sources]
-            self._layout = merge(seen, self.schema_name, self._reused())
+            self._layout = merge(
+                seen, self.schema_name, reused_columns(self._mappings, self.options)
+            )
         return self._layout
-
-    def _reused(self) -> dict[str, str]:
-        """Original columns that say the same as a canonical one, in every file."""
-        names: set[str] | None = None
-        for mapping in self._mappings:
-            _, id_at, source_at, task_type_at = mapping.positions
-            same = set()
-            if self.options.ids != "content" and mapping.roles[id_at][0] == "id":
-                same.add("id")
-            if self.options.source is None and mapping.roles[source_at][0] == "source":
-                same.add("source")
-            if mapping.roles[task_type_at][0] == "task_type":
-                same.add("task_type")
-            for at, part in enumerate(("prompt", "completion")):
-                if mapping.roles[at] == (part, "text"):
-                    same.add(part)
-            names = same if names is None else names & same
-        return {name: name for name in names or ()}
 
     def batches(
         self,
@@ -330,21 +298,8 @@ class Pool:
         if size is None:
             return None
         if self._sampled is None:
-            lowest: list[tuple[int, int]] = []  # a heap of (-key, -place)
-            place = 0
-            for batch in self._pass(["id"], num_threads):
-                keys = _rust.pool_sample_keys(batch.column(0), self.options.sample_seed)
-                limit = -lowest[0][0] if len(lowest) == size else None
-                near = np.arange(len(keys)) if limit is None else np.flatnonzero(keys <= limit)
-                for at in near.tolist():
-                    entry = (-int(keys[at]), -(place + at))
-                    if len(lowest) < size:
-                        heapq.heappush(lowest, entry)
-                    elif entry > lowest[0]:
-                        heapq.heapreplace(lowest, entry)
-                place += len(keys)
-                reporter("sample pool", place, 0)
-            self._sampled = np.sort(np.array([-row for _, row in lowest], np.int64))
+            ids = (batch.column(0) for batch in self._pass(["id"], num_threads))
+            self._sampled = sampled_places(ids, size, self.options.sample_seed, reporter)
         return self._sampled
 
     def sample(self, size: int, seed: int = 0) -> Pool:

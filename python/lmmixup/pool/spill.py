@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 from pyarrow import ipc
 
+from lmmixup.pool.arrow_source import ArrowSource
 from lmmixup.pool.options import PoolOptions
 from lmmixup.pool.reading import Pool
-from lmmixup.pool.sources import ArrowSource
 from lmmixup.progress import SILENT, Reporter
 
 if TYPE_CHECKING:

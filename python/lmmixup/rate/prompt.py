@@ -9,7 +9,7 @@ from lmmixup.marks import mark_of
 from lmmixup.rate.rubric import SCORES
 
 if TYPE_CHECKING:
-    from lmmixup.rate.config import RateConfig
+    from lmmixup.llm import CallConfig
     from lmmixup.rate.rubric import Rubric
 
 LOWEST, HIGHEST = 1, 10
@@ -59,7 +59,7 @@ def judge_messages(rubric: Rubric, prompt: str, completion: str) -> tuple[dict[s
 
 
 def judge_request(
-    model: str, messages: tuple[dict[str, str], ...], config: RateConfig, repeat: int
+    model: str, messages: tuple[dict[str, str], ...], config: CallConfig, repeat: int
 ) -> ChatRequest:
     """The request to one judge.
 

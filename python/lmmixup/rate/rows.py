@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from lmmixup.llm import Answer, Outcome
+from lmmixup.llm.answer_rows import ANSWER_FIELDS, answer_columns
 from lmmixup.rate.rubric import SCORES
 from lmmixup.rate.scores import Scores, Unrated, rating_class, read_scores
 
@@ -25,10 +26,7 @@ ANSWERS_SCHEMA = pa.schema(
         pa.field("reason", pa.string()),
         pa.field("detail", pa.string()),
         *(pa.field(name, pa.float64()) for name in SCORES),
-        pa.field("finish_reason", pa.string()),
-        pa.field("prompt_tokens", pa.int64()),
-        pa.field("completion_tokens", pa.int64()),
-        pa.field("answer", pa.string()),
+        *ANSWER_FIELDS,
     ]
 )
 """Columns of `answers.parquet`: each judge's answer as it came, and what was read in it."""
@@ -84,14 +82,7 @@ class Reading:
             row |= {**vars(self.result), "rating": self.result.rating}
         else:
             row |= {"reason": self.result.reason, "detail": self.result.detail or None}
-        if isinstance(self.outcome, Answer):
-            row |= {
-                "finish_reason": self.outcome.finish_reason,
-                "prompt_tokens": self.outcome.prompt_tokens,
-                "completion_tokens": self.outcome.completion_tokens,
-                "answer": self.outcome.text,
-            }
-        return row
+        return row | answer_columns(self.outcome)
 
 
 @dataclass

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lmmixup.errors import LmmixupError
+from lmmixup.select.pieces import Pieces
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,6 +39,21 @@ class LanguageScores:
     figures: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class Encoded:
+    """A record as the model reads it.
+
+    Attributes:
+        context: Ids of the prompt in its template, at least one.
+        answer: Ids of the completion; none for an empty one.
+        is_cut: Whether something was too long.
+    """
+
+    context: list[int]
+    answer: list[int]
+    is_cut: bool
+
+
 def score_pool(
     records: pa.Table, config: SelectConfig, work: Path, reporter: Reporter
 ) -> LanguageScores:
@@ -61,32 +77,23 @@ def score_pool(
     Source:
         Perplexity as in the paper's baselines; the ratio of both is IFD, arXiv 2308.12032.
     """
-    work.mkdir(parents=True, exist_ok=True)
-    model: LanguageModel | None = None
-    pieces: list[npt.NDArray[np.float64]] = []
-    for start in range(0, records.num_rows, CHUNK):
-        file = work / f"losses-{start:09}.npy"
-        if not file.exists():
-            model = model or LanguageModel(str(config.model), config.max_tokens)
-            chunk = records.slice(start, CHUNK)
-            losses = model.losses(
-                [text or "" for text in chunk["prompt"].to_pylist()],
-                [text or "" for text in chunk["completion"].to_pylist()],
-            )
-            _save_whole(file, losses)
-        pieces.append(np.load(file, allow_pickle=False))
-        reporter("read completions", min(start + CHUNK, records.num_rows), records.num_rows)
-    whole = np.concatenate(pieces) if pieces else np.zeros((0, 3))
+    models: list[LanguageModel] = []  # loaded only where a piece is missing
+
+    def losses(start: int, stop: int) -> npt.NDArray[np.float64]:
+        if not models:
+            models.append(LanguageModel(str(config.model), config.max_tokens))
+        chunk = records.slice(start, stop - start)
+        return models[0].losses(texts_of(chunk, "prompt"), texts_of(chunk, "completion"))
+
+    whole = Pieces(work, CHUNK, reporter).of("completions", losses, records.num_rows, 3)
     perplexity_N, alone_N = np.exp(whole[:, :2]).astype(np.float32).T
     figures = {"model": str(config.model), "records_cut": int(whole[:, 2].sum())}
     return LanguageScores(perplexity_N, alone_N, figures)
 
 
-def _save_whole(file: Path, losses: npt.NDArray[np.float64]) -> None:
-    partial = file.with_suffix(".partial")
-    with partial.open("wb") as out:
-        np.save(out, losses)
-    partial.replace(file)
+def texts_of(records: pa.Table, column: str) -> list[str]:
+    """A column of texts, empty where null."""
+    return [text or "" for text in records[column].to_pylist()]
 
 
 class LanguageModel:
@@ -96,6 +103,12 @@ class LanguageModel:
         name: Folder or name, as `transformers` takes it.
         max_tokens: Tokens of prompt and completion; completions are cut at the end, prompts at
             the beginning, to at most half each where both are longer.
+
+    Attributes:
+        torch: The module.
+        device: `cuda` or `cpu`.
+        tokenizer: The model's tokenizer.
+        network: The model itself.
 
     Raises:
         LmmixupError: torch or transformers is missing, or the model cannot be loaded.
@@ -110,17 +123,26 @@ class LanguageModel:
                 f"the model {name} needs torch and transformers, got: {error}; "
                 "run `pip install 'lmmixup[train]'`"
             ) from None
-        self._torch = torch
-        self._device = "cuda" if torch.cuda.is_available() else "cpu"
-        kind = torch.bfloat16 if self._device == "cuda" else torch.float32
+        self.torch: Any = torch
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
+        kind = torch.bfloat16 if self.device == "cuda" else torch.float32
         try:
-            self._tokenizer: Any = AutoTokenizer.from_pretrained(name)
-            self._model: Any = AutoModelForCausalLM.from_pretrained(name, dtype=kind)
+            self.tokenizer: Any = AutoTokenizer.from_pretrained(name)
+            self.network: Any = AutoModelForCausalLM.from_pretrained(name, dtype=kind)
         except (OSError, ValueError) as error:
             first = str(error).splitlines()[0]
             raise LmmixupError(f"the model {name} cannot be loaded: {first}") from None
-        self._model.to(self._device).eval()
-        self._max_tokens = max_tokens
+        self.network.to(self.device).eval()
+        self.max_tokens = max_tokens
+
+    def encode(self, prompt: str, completion: str) -> Encoded:
+        """A record as ids, no longer than `max_tokens`."""
+        context, answer = self.ids(self._prompt_text(prompt)), self.ids(completion)
+        room = max(self.max_tokens - len(context), self.max_tokens // 2)
+        cut = answer[:room]
+        left = self.max_tokens - len(cut)
+        is_cut = len(cut) < len(answer) or len(context) > left
+        return Encoded(context[-left:] or [self._start()], cut, is_cut)
 
     def losses(self, prompts: list[str], completions: list[str]) -> npt.NDArray[np.float64]:
         """Mean loss of each completion.
@@ -137,15 +159,12 @@ class LanguageModel:
         found[:, 2] = 0
         contexts, answers = [], []
         for row, (prompt, completion) in enumerate(zip(prompts, completions, strict=True)):
-            context, answer = self._ids(self._prompt_text(prompt)), self._ids(completion)
-            room = max(self._max_tokens - len(context), self._max_tokens // 2)
-            cut = answer[:room]
-            left = self._max_tokens - len(cut)
-            found[row, 2] = len(cut) < len(answer) or len(context) > left
-            contexts.append(context[-left:] or [self._start()])
-            answers.append(cut)
+            encoded = self.encode(prompt, completion)
+            found[row, 2] = encoded.is_cut
+            contexts.append(encoded.context)
+            answers.append(encoded.answer)
         for column, befores in ((0, contexts), (1, [[self._start()]] * len(answers))):
-            for rows in self._batches([*map(_length, befores, answers)]):
+            for rows in self.batches([*map(_length, befores, answers)]):
                 some = [row for row in rows if answers[row]]
                 if some:
                     found[some, column] = self._mean_losses(
@@ -153,48 +172,64 @@ class LanguageModel:
                     )
         return found
 
+    def loss(self, record: Encoded) -> Any:
+        """Mean loss of one answer, nats a token, with what its gradient needs."""
+        ids = self.torch.tensor([record.context + record.answer], device=self.device)
+        guesses = self.network(input_ids=ids).logits[0, len(record.context) - 1 : -1].float()
+        return self.torch.nn.functional.cross_entropy(guesses, ids[0, len(record.context) :])
+
     def _prompt_text(self, prompt: str) -> str:
-        if self._tokenizer.chat_template is None:
-            return f"{self._tokenizer.bos_token or ''}{prompt}\n"
+        if self.tokenizer.chat_template is None:
+            return f"{self.tokenizer.bos_token or ''}{prompt}\n"
         turns = [{"role": "user", "content": prompt}]
         return str(
-            self._tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+            self.tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
         )
 
-    def _ids(self, text: str) -> list[int]:
-        return list(self._tokenizer(text, add_special_tokens=False).input_ids)
+    def ids(self, text: str) -> list[int]:
+        """Ids of a text, nothing added."""
+        return list(self.tokenizer(text, add_special_tokens=False).input_ids)
 
     def _start(self) -> int:
-        for token in (self._tokenizer.bos_token_id, self._tokenizer.eos_token_id):
+        for token in (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id):
             if token is not None:
                 return int(token)
         raise LmmixupError("the model's tokenizer has neither a first nor a last token")
 
-    def _batches(self, lengths: list[int]) -> Iterator[list[int]]:
+    def batches(self, lengths: list[int]) -> Iterator[list[int]]:
         """Rows of like length, together no more than `max_tokens` with their padding."""
         batch: list[int] = []
         for row in sorted(range(len(lengths)), key=lambda row: (lengths[row], row)):
-            if batch and lengths[row] * (len(batch) + 1) > self._max_tokens:
+            if batch and lengths[row] * (len(batch) + 1) > self.max_tokens:
                 yield batch
                 batch = []
             batch.append(row)
         if batch:
             yield batch
 
-    def _mean_losses(self, befores: list[list[int]], answers: list[list[int]]) -> list[float]:
-        torch = self._torch
-        rows = [before + answer for before, answer in zip(befores, answers, strict=True)]
+    def last_logits(self, rows: list[list[int]]) -> npt.NDArray[np.float64]:
+        """(n, V) logits of what comes after n rows of ids."""
+        with self.torch.inference_mode():
+            logits = self._logits(rows)
+            last = [one[len(row) - 1].double().cpu() for one, row in zip(logits, rows, strict=True)]
+            return np.asarray(self.torch.stack(last).numpy())
+
+    def _logits(self, rows: list[list[int]]) -> Any:
         longest = max(map(len, rows))
-        ids = torch.tensor([row + [0] * (longest - len(row)) for row in rows])
-        mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows])
+        ids = self.torch.tensor([row + [0] * (longest - len(row)) for row in rows])
+        mask = self.torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows])
+        return self.network(
+            input_ids=ids.to(self.device), attention_mask=mask.to(self.device)
+        ).logits
+
+    def _mean_losses(self, befores: list[list[int]], answers: list[list[int]]) -> list[float]:
+        torch = self.torch
+        rows = [before + answer for before, answer in zip(befores, answers, strict=True)]
         with torch.inference_mode():
-            logits = self._model(
-                input_ids=ids.to(self._device), attention_mask=mask.to(self._device)
-            ).logits
             means = []
-            for row, before, answer in zip(logits, befores, answers, strict=True):
+            for row, before, answer in zip(self._logits(rows), befores, answers, strict=True):
                 guesses = row[len(before) - 1 : len(before) + len(answer) - 1].float()
-                targets = torch.tensor(answer, device=self._device)
+                targets = torch.tensor(answer, device=self.device)
                 means.append(float(torch.nn.functional.cross_entropy(guesses, targets)))
         return means
 

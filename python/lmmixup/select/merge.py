@@ -31,10 +31,13 @@ class Sides:
 
     Args:
         pools: Pools by side; `original` is there always.
+        target: What records are compared with, where the strategy does so; its records have no
+            outcome.
     """
 
-    def __init__(self, pools: Mapping[str, Pool]) -> None:
+    def __init__(self, pools: Mapping[str, Pool], target: Pool | None = None) -> None:
         self.pools = pools
+        self.target = target
 
     @property
     def options(self) -> BaseModel:
@@ -47,8 +50,9 @@ class Sides:
         return list(chain.from_iterable(pool.rejects for pool in self.pools.values()))
 
     def inputs(self) -> Sequence[InputFile]:
-        """The files of all sides."""
-        return [file for pool in self.pools.values() for file in pool.inputs()]
+        """The files of all sides and of the target."""
+        pools = [*self.pools.values(), *([] if self.target is None else [self.target])]
+        return [file for pool in pools for file in pool.inputs()]
 
 
 def wanted(config: SelectConfig, sides: Sequence[str]) -> dict[str, int | None]:

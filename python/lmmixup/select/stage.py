@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from lmmixup.errors import InfeasibleError
-from lmmixup.pool import open_pool
+from lmmixup.pool import PoolOptions, open_pool
 from lmmixup.progress import SILENT, Reporter
 from lmmixup.select.config import SelectConfig
 from lmmixup.select.layouts import write_layout
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from lmmixup.pool import Pool
 
 NOT_SELECTED = "not-selected"
+
+TARGET_COLUMNS = ("source", "prompt", "completion")
 
 
 def run(
@@ -70,9 +72,16 @@ def run(
     pools = {ORIGINAL: pool}
     if config.distilled is not None:
         pools = {DISTILLED: open_pool(config.distilled), ORIGINAL: pool}
+    # A target record that cannot be read would change what is looked for: it is an error.
+    target = open_pool([*config.target], PoolOptions(strict=True)) if config.target else None
     want = wanted(config, list(pools))
     stage_run = StageRun(
-        "select", output, config=config, pool=Sides(pools), overwrite=overwrite, reporter=reporter
+        "select",
+        output,
+        config=config,
+        pool=Sides(pools, target),
+        overwrite=overwrite,
+        reporter=reporter,
     )
     with stage_run as open_run:
         tables: dict[str, pa.Table] = {}
@@ -85,6 +94,7 @@ def run(
                 config,
                 want[side],
                 number,
+                None if target is None else target.read(TARGET_COLUMNS),
                 open_run.work / side,
                 num_threads,
                 reporter,

@@ -10,11 +10,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from lmmixup import ops
 from lmmixup.embed import embed_pool
-from lmmixup.progress import SILENT, Reporter
 from lmmixup.ratings import check_rating, ratings_of
+from lmmixup.select.deita import score_evol
+from lmmixup.select.diversity import unlike
 from lmmixup.select.language_model import score_pool
+from lmmixup.select.less import score_influence
 from lmmixup.select.long_tail import long_tail
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     from lmmixup.pool import Pool
+    from lmmixup.progress import Reporter
     from lmmixup.select.config import SelectConfig
 
 UNRATED = "unrated"
@@ -31,8 +33,6 @@ SIMILAR = "too-similar"
 NO_SCORE = "no-score"
 NO_HELP = "prompt-does-not-help"
 """Why a record cannot be selected, whatever the number."""
-
-DIVERSITY_BLOCK = 256
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,7 @@ class Candidates:
         config: The stage's config.
         num: Records that will be taken; `None` where that is open.
         side: Number of the pool among those that are merged; draws differ between them.
+        target: Records that `less` compares with; `None` for the other strategies.
         work: Folder for pieces that a killed run should not do again.
         num_threads: 0 takes all cores.
         reporter: Where progress goes.
@@ -55,6 +56,7 @@ class Candidates:
     config: SelectConfig
     num: int | None
     side: int
+    target: pa.Table | None
     work: Path
     num_threads: int
     reporter: Reporter
@@ -167,9 +169,8 @@ def rank_alpagasus(given: Candidates) -> Ranking:
 
 def rank_deita(given: Candidates) -> Ranking:
     """Complexity x quality, without records too similar to a better one (Deita, 2312.15685)."""
-    complexity_N = given.numbers(given.config.complexity, "--complexity")
-    quality_N = given.numbers(given.config.quality, "--quality")
-    evol_N = complexity_N * quality_N
+    columns, scored = _deita_scores(given)
+    evol_N = columns["complexity_x_quality"].astype(np.float64)
     is_scored_N = ~np.isnan(evol_N)
     vectors_ND, figures = given.vectors()
     order_R = best_first(evol_N, among=is_scored_N)
@@ -186,56 +187,19 @@ def rank_deita(given: Candidates) -> Ranking:
             NO_SCORE: np.flatnonzero(~is_scored_N),
             SIMILAR: np.setdiff1d(order_R[:num_looked], order_R[kept_R]),
         },
-        {"complexity_x_quality": evol_N.astype(np.float32)},
-        figures,
+        columns,
+        {**figures, **scored},
     )
 
 
-def unlike(
-    vectors_RD: npt.NDArray[np.float32],
-    max_similarity: float,
-    *,
-    num: int | None = None,
-    num_threads: int = 0,
-    reporter: Reporter = SILENT,
-) -> tuple[npt.NDArray[np.int64], int]:
-    """Takes vectors one by one that are not too similar to one that was taken.
-
-    Args:
-        vectors_RD: (R, D) float32 of length 1 or 0, in the order in which they are looked at.
-        max_similarity: Most cosine to any taken vector.
-        num: Stop when so many are taken.
-        num_threads: 0 takes all cores; the result does not depend on it.
-        reporter: Where progress goes.
-
-    Returns:
-        Rows that were taken, and how many were looked at.
-
-    Notes:
-        O(R x taken x D).
-
-    Example:
-        >>> unlike(np.array([[1, 0], [1, 0], [0, 1]], np.float32), 0.9)[0].tolist()
-        [0, 2]
-    """
-    taken: list[int] = []
-    for start in range(0, len(vectors_RD), DIVERSITY_BLOCK):
-        block = np.ascontiguousarray(vectors_RD[start : start + DIVERSITY_BLOCK])
-        is_far = np.ones(len(block), bool)
-        if taken:
-            before = np.ascontiguousarray(vectors_RD[taken])
-            found = ops.knn(before, 1, block, method="exact", num_threads=num_threads)
-            is_far = found.sim_QK[:, 0] <= max_similarity
-        inside = np.einsum("id,jd->ij", block, block)  # einsum adds in one order, BLAS may not
-        in_block: list[int] = []
-        for at in np.flatnonzero(is_far).tolist():
-            if len(taken) == num:
-                return np.array(taken, np.int64), start + at
-            if not (inside[at, in_block] > max_similarity).any():
-                in_block.append(at)
-                taken.append(start + at)
-        reporter("leave out similar ones", start + len(block), len(vectors_RD))
-    return np.array(taken, np.int64), len(vectors_RD)
+def _deita_scores(given: Candidates) -> tuple[dict[str, npt.NDArray[np.float32]], dict[str, Any]]:
+    """The numbers of `deita` as columns: by its scorers, or from what the pool has."""
+    if given.config.complexity_scorer is None:
+        complexity_N = given.numbers(given.config.complexity, "--complexity")
+        evol_N = complexity_N * given.numbers(given.config.quality, "--quality")
+        return {"complexity_x_quality": evol_N.astype(np.float32)}, {}
+    scores = score_evol(given.records, given.config, given.work, given.reporter)
+    return scores.columns, scores.figures
 
 
 def rank_perplexity(given: Candidates) -> Ranking:
@@ -267,6 +231,26 @@ def rank_ifd(given: Candidates) -> Ranking:
     )
 
 
+def rank_less(given: Candidates) -> Ranking:
+    """Most like the target in its gradients first (LESS, arXiv 2402.04333)."""
+    assert given.target is not None  # noqa: S101 the config asks for it
+    found = score_influence(
+        given.records,
+        given.target,
+        given.config,
+        side=given.side,
+        work=given.work,
+        reporter=given.reporter,
+    )
+    is_scored_N = ~np.isnan(found.score_N)
+    return Ranking(
+        best_first(found.score_N, among=is_scored_N),
+        {NO_SCORE: np.flatnonzero(~is_scored_N)},
+        {"influence": found.score_N},
+        found.figures,
+    )
+
+
 def _tail(given: Candidates) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
     vectors_ND, figures = given.vectors()
     tail = long_tail(
@@ -289,5 +273,6 @@ STRATEGIES: dict[str, Strategy] = {
     "alpagasus": rank_alpagasus,
     "deita": rank_deita,
     "knn": rank_knn,
+    "less": rank_less,
 }
 """Every strategy by its name on the command line."""

@@ -5,14 +5,15 @@
 
 use arrow_array::RecordBatch;
 use rayon::prelude::*;
-use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
+use xxhash_rust::xxh3::xxh3_128;
 
 use crate::families::{Families, KeepRule};
 use crate::pool::canonical::Sink;
-use crate::pool::{self, Reader, Reject, Request};
+use crate::pool::store::{check_room, id_hash};
+use crate::pool::{self, Reader, Request, Store};
 use crate::text::{Normalization, Normalizer, TextColumns};
 use crate::threads::with_threads;
-use crate::{Error, Progress, Result};
+use crate::{Progress, Result};
 
 const ROWS_A_TASK: usize = 512;
 const ROWS_A_BEAT: usize = 64 * ROWS_A_TASK;
@@ -58,89 +59,12 @@ impl ExactPool {
         self.records[a as usize].content == self.records[b as usize].content
     }
 
-    /// Adds the records of a batch (columns `prompt`, `completion`, optionally `id`).
-    ///
-    /// # Errors
-    /// [`Error::Data`] for a batch without these columns; [`Error::Infeasible`] beyond 2³¹
-    /// records; [`Error::Interrupted`].
-    pub fn push(
-        &mut self,
-        batch: &RecordBatch,
-        num_threads: usize,
-        progress: &Progress,
-    ) -> Result<()> {
-        let columns = TextColumns::of(batch)?;
-        self.check_room(columns.len())?;
-        with_threads(num_threads, || {
-            for start in (0..columns.len()).step_by(ROWS_A_BEAT) {
-                let rows = start..columns.len().min(start + ROWS_A_BEAT);
-                progress.advance(rows.len() as u64)?;
-                let hash = |hasher: &mut Hasher, row| {
-                    let [prompt, completion] = columns.texts(row);
-                    let id = xxh3_64(columns.id(row).as_bytes());
-                    Record { id, ..hasher.hash(prompt, completion) }
-                };
-                let rows = rows.into_par_iter().with_min_len(ROWS_A_TASK);
-                let hasher = || Hasher::new(self.normalization);
-                self.records.par_extend(rows.map_init(hasher, hash));
-            }
-            Ok(())
-        })
-    }
-
-    /// Opens a file whose records are hashed on the threads that parse it; the plan must want
-    /// ids.
-    ///
-    /// # Errors
-    /// As [`Reader::with_sinks`].
-    pub fn open(&self, request: Request) -> Result<Reader<Hashed>> {
-        let normalization = self.normalization;
-        Reader::with_sinks(request, move |bytes| HashSink {
-            hasher: Hasher::new(normalization),
-            records: Vec::with_capacity(bytes / 512),
-            scratch: Default::default(),
-        })
-    }
-
-    /// Adds records of a file up to the next that was rejected; `None` at the end.
-    ///
-    /// # Errors
-    /// As [`Reader::next_part`]; [`Error::Infeasible`] beyond 2³¹ records.
-    pub fn read(
-        &mut self,
-        reader: &mut Reader<Hashed>,
-        progress: &Progress,
-    ) -> Result<Option<Vec<Reject>>> {
-        let mut ids = Vec::new();
-        while let Some(part) = reader.next_part(|id| ids.push(xxh3_64(id.as_bytes())), progress)? {
-            self.check_room(part.num_records)?;
-            let keep = |at: usize| part.keep.as_ref().is_none_or(|keep| keep[at]);
-            let records = part.made.0.into_iter().zip(ids.drain(..)).enumerate();
-            self.records.extend(
-                records
-                    .filter(|(at, _)| keep(*at))
-                    .map(|(_, (record, id))| Record { id, ..record }),
-            );
-            if !part.rejects.is_empty() {
-                return Ok(Some(part.rejects));
-            }
-        }
-        Ok(None)
-    }
-
-    fn check_room(&self, more: usize) -> Result<()> {
-        if self.records.len() + more > i32::MAX as usize {
-            return Err(Error::Infeasible("a pool may have at most 2^31 records".into()));
-        }
-        Ok(())
-    }
-
     /// Families of equal records; the first of each in the rule's order stays.
     ///
     /// O(N log N); the same at any number of threads.
     ///
     /// # Errors
-    /// [`Error::Argument`] where the rule's priorities are not one a record.
+    /// [`crate::Error::Argument`] where the rule's priorities are not one a record.
     pub fn families(&self, rule: &KeepRule<'_>, num_threads: usize) -> Result<Families> {
         rule.check(self.len())?;
         with_threads(num_threads, || {
@@ -156,21 +80,24 @@ impl ExactPool {
 
     /// Records of one content, in their order, for each content that several have.
     fn repeated(&self) -> Vec<Vec<u32>> {
-        // Half of the hash next to the record's number sorts faster than a look into the pool
-        // at each comparison would.
-        let mut order: Vec<(u64, u32)> = self
+        // A quarter of the hash and the record's number in one word sort faster than a look into
+        // the pool at each comparison would.
+        const NUMBER: u64 = u32::MAX as u64;
+        let mut order: Vec<u64> = self
             .records
             .par_iter()
-            .map(|record| record.content[0])
             .zip(0..self.len() as u32)
+            .map(|(record, number)| record.content[0] & !NUMBER | u64::from(number))
             .collect();
         order.par_sort_unstable();
         let mut found = Vec::new();
-        for near in order.chunk_by(|a, b| a.0 == b.0).filter(|near| near.len() > 1) {
-            let mut same: Vec<u32> = near.iter().map(|&(_, record)| record).collect();
-            let rest = |&record: &u32| self.records[record as usize].content[1];
-            same.sort_by_key(rest);
-            let several = same.chunk_by(|a, b| rest(a) == rest(b)).filter(|same| same.len() > 1);
+        let like = |a: &u64, b: &u64| a & !NUMBER == b & !NUMBER;
+        for near in order.chunk_by(like).filter(|near| near.len() > 1) {
+            let mut same: Vec<u32> = near.iter().map(|&word| (word & NUMBER) as u32).collect();
+            let content = |&record: &u32| self.records[record as usize].content;
+            same.sort_by_key(content);
+            let several =
+                same.chunk_by(|a, b| content(a) == content(b)).filter(|same| same.len() > 1);
             found.extend(several.map(<[u32]>::to_vec));
         }
         found
@@ -190,6 +117,48 @@ impl ExactPool {
                 families.drop(record, best, 1.0, true);
             }
         }
+    }
+}
+
+impl Store for ExactPool {
+    type Made = Hashed;
+
+    fn num_records(&self) -> usize {
+        self.len()
+    }
+
+    fn push(&mut self, batch: &RecordBatch, num_threads: usize, progress: &Progress) -> Result<()> {
+        let columns = TextColumns::of(batch)?;
+        check_room(self.len() + columns.len())?;
+        with_threads(num_threads, || {
+            for start in (0..columns.len()).step_by(ROWS_A_BEAT) {
+                let rows = start..columns.len().min(start + ROWS_A_BEAT);
+                progress.advance(rows.len() as u64)?;
+                let hash = |hasher: &mut Hasher, row| {
+                    let [prompt, completion] = columns.texts(row);
+                    Record { id: id_hash(columns.id(row)), ..hasher.hash(prompt, completion) }
+                };
+                let rows = rows.into_par_iter().with_min_len(ROWS_A_TASK);
+                let hasher = || Hasher::new(self.normalization);
+                self.records.par_extend(rows.map_init(hasher, hash));
+            }
+            Ok(())
+        })
+    }
+
+    fn open(&self, request: Request) -> Result<Reader<Hashed>> {
+        let normalization = self.normalization;
+        Reader::with_sinks(request, move |bytes| HashSink {
+            hasher: Hasher::new(normalization),
+            records: Vec::with_capacity(bytes / 512),
+            scratch: Default::default(),
+        })
+    }
+
+    fn absorb(&mut self, made: Hashed, ids: &[u64], stays: impl Fn(usize) -> bool) -> Result<()> {
+        let records = made.0.into_iter().zip(ids).enumerate().filter(|(at, _)| stays(*at));
+        self.records.extend(records.map(|(_, (record, &id))| Record { id, ..record }));
+        Ok(())
     }
 }
 

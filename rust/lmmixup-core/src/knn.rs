@@ -11,6 +11,7 @@ mod exact;
 mod index;
 mod kernels;
 mod pairs;
+mod queries;
 mod topk;
 mod vectors;
 
@@ -99,7 +100,7 @@ pub fn exact(
         let pool = Vectors::new(pool, dim)?;
         match queries {
             None => exact::of_pool(&pool, k, progress),
-            Some(queries) => exact::of_queries(&pool, &Vectors::new(queries, dim)?, k, progress),
+            Some(queries) => queries::of_queries(&pool, &Vectors::new(queries, dim)?, k, progress),
         }
     })
 }
@@ -108,7 +109,7 @@ pub fn exact(
 pub struct Prepared {
     dim: usize,
     inverse_lengths: Vec<f32>,
-    coded: exact::Coded,
+    panels: codes::Panels,
 }
 
 impl Prepared {
@@ -119,8 +120,8 @@ impl Prepared {
     pub fn new(pool: &[f32], dim: usize, num_threads: usize) -> Result<Self> {
         with_threads(num_threads, || {
             let pool = Vectors::new(pool, dim)?;
-            let coded = exact::Coded::new(&pool);
-            Ok(Self { dim, inverse_lengths: pool.into_inverse_lengths(), coded })
+            let panels = codes::Panels::new(&codes::Codes::new(&pool));
+            Ok(Self { dim, inverse_lengths: pool.into_inverse_lengths(), panels })
         })
     }
 
@@ -143,7 +144,7 @@ impl Prepared {
         with_threads(num_threads, || {
             let queries = Vectors::new(queries, self.dim)?;
             let pool = Vectors::measured(pool, self.dim, self.inverse_lengths.clone());
-            exact::of_queries_among(&pool, &self.coded, &queries, k, progress)
+            queries::of_queries_among(&pool, &self.panels, &queries, k, progress)
         })
     }
 }
@@ -199,7 +200,7 @@ pub fn recall(
         }
         let rows = cells::draw(pool.len(), sample, seed);
         let wanted = k.min(pool.len().saturating_sub(1));
-        let truth = exact::of_rows(&pool, &rows, k, progress)?;
+        let truth = queries::of_rows(&pool, &rows, k, progress)?;
         let hits: usize = rows
             .iter()
             .zip(truth.similarities.chunks_exact(k))

@@ -129,6 +129,7 @@ impl Likeness for VectorLikeness<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pool::Store;
     use crate::text::Normalization;
     use arrow_array::{RecordBatch, StringArray};
     use std::sync::Arc;

@@ -11,6 +11,7 @@ use lmmixup_core::exact::ExactPool;
 use lmmixup_core::families::{Families, KeepRule};
 use lmmixup_core::join::{Earlier, near_families};
 use lmmixup_core::minhash::{MinHashOptions, minhash_families};
+use lmmixup_core::pool::Store;
 use lmmixup_core::text::{Normalization, ShingleOptions, ShingleUnit, TextPool};
 use proptest::prelude::*;
 

@@ -17,7 +17,7 @@ use lmmixup_core::pool::json::Kind;
 use lmmixup_core::pool::mapping::{IdRule, detect};
 use lmmixup_core::pool::parse::Plan;
 use lmmixup_core::pool::source::Format;
-use lmmixup_core::pool::{Reader, Reject, Request, scan_columns};
+use lmmixup_core::pool::{Reader, Reject, Request, Store, scan_columns};
 use lmmixup_core::text::Normalization;
 use proptest::prelude::*;
 

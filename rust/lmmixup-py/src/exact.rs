@@ -1,12 +1,13 @@
 //! Adapter of `lmmixup_core::exact`.
 
 use lmmixup_core::exact::ExactPool as CorePool;
+use lmmixup_core::pool::Store;
 use pyo3::prelude::*;
 use pyo3_arrow::PyRecordBatch;
 
 use crate::error::to_python;
 use crate::families::{PyFamilies, Rule, wrap};
-use crate::pool::{PoolReader, RejectRow, reject_rows};
+use crate::pool::{PoolReader, RejectRow};
 use crate::runtime::detach;
 use crate::text::normalization;
 
@@ -38,13 +39,7 @@ impl ExactPool {
         reader: &PoolReader,
         on_progress: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Option<Vec<RejectRow>>> {
-        let pool = &mut self.inner;
-        let rejects = detach(py, on_progress, move |progress| {
-            progress.start("read pool", 0);
-            progress.advance(pool.len() as u64)?;
-            reader.read_hashes(pool, progress)
-        })?;
-        Ok(rejects.map(reject_rows))
+        reader.feed(py, &mut self.inner, on_progress)
     }
 
     fn families<'py>(

@@ -12,7 +12,7 @@ use lmmixup_core::pool::parse::{Original, Plan};
 use lmmixup_core::pool::source::{Format, sniff};
 use lmmixup_core::pool::turns::{self, Turn};
 use lmmixup_core::pool::unique::IdKeeper;
-use lmmixup_core::pool::{Batch, Reader, Reject, Request, scan_columns, typed};
+use lmmixup_core::pool::{Batch, Reader, Reject, Request, Store, scan_columns, typed};
 use lmmixup_core::text::{Numbered, TextPool};
 use lmmixup_core::{Error, Progress};
 use numpy::{IntoPyArray, PyArray1};
@@ -206,7 +206,8 @@ impl PoolPlan {
 #[pyclass(frozen, module = "lmmixup._rust")]
 pub struct PoolReader(Mutex<State>);
 
-enum State {
+/// How far a [`PoolReader`] is.
+pub enum State {
     Asked(Request),
     Batches(Reader),
     Hashes(Reader<Hashed>),
@@ -255,32 +256,50 @@ impl PoolReader {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lets a pool of hashes read up to the next rejects; `None` at the end.
-    pub fn read_hashes(
+    /// Lets a store read up to the next rejects, which are returned; `None` at the end.
+    pub fn feed<S: Fed>(
         &self,
-        pool: &mut ExactPool,
-        progress: &Progress,
-    ) -> Result<Option<Vec<Reject>>, Error> {
-        let mut state = self.lock();
-        state.open(|request| pool.open(request), State::Hashes)?;
-        match &mut *state {
-            State::Hashes(reader) => pool.read(reader, progress),
-            _ => Ok(None),
-        }
+        py: Python<'_>,
+        store: &mut S,
+        on_progress: Option<&Bound<'_, PyAny>>,
+    ) -> PyResult<Option<Vec<RejectRow>>> {
+        let rejects = detach(py, on_progress, move |progress| {
+            progress.start("read pool", 0);
+            progress.advance(store.num_records() as u64)?;
+            let mut state = self.lock();
+            state.open(|request| store.open(request), S::opened)?;
+            match S::reader(&mut state) {
+                Some(reader) => store.read(reader, progress),
+                None => Ok(None),
+            }
+        })?;
+        Ok(rejects.map(reject_rows))
+    }
+}
+
+/// A store that a [`PoolReader`] can feed.
+pub trait Fed: Store + Send {
+    fn opened(reader: Reader<Self::Made>) -> State;
+    fn reader(state: &mut State) -> Option<&mut Reader<Self::Made>>;
+}
+
+impl Fed for ExactPool {
+    fn opened(reader: Reader<Hashed>) -> State {
+        State::Hashes(reader)
     }
 
-    /// The same for a pool of tokens.
-    pub fn read_tokens(
-        &self,
-        pool: &mut TextPool,
-        progress: &Progress,
-    ) -> Result<Option<Vec<Reject>>, Error> {
-        let mut state = self.lock();
-        state.open(|request| pool.open(request), State::Tokens)?;
-        match &mut *state {
-            State::Tokens(reader) => pool.read(reader, progress),
-            _ => Ok(None),
-        }
+    fn reader(state: &mut State) -> Option<&mut Reader<Hashed>> {
+        if let State::Hashes(reader) = state { Some(reader) } else { None }
+    }
+}
+
+impl Fed for TextPool {
+    fn opened(reader: Reader<Numbered>) -> State {
+        State::Tokens(reader)
+    }
+
+    fn reader(state: &mut State) -> Option<&mut Reader<Numbered>> {
+        if let State::Tokens(reader) = state { Some(reader) } else { None }
     }
 }
 

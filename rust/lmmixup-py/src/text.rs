@@ -1,12 +1,13 @@
 //! Adapter of `lmmixup_core::text`.
 
+use lmmixup_core::pool::Store;
 use lmmixup_core::text::{Normalization, ShingleOptions, ShingleUnit, TextPool as CorePool};
 use lmmixup_core::{Error, Result};
 use pyo3::prelude::*;
 use pyo3_arrow::PyRecordBatch;
 
 use crate::error::to_python;
-use crate::pool::{PoolReader, RejectRow, reject_rows};
+use crate::pool::{PoolReader, RejectRow};
 use crate::runtime::detach;
 
 /// Texts of a pool as compact token sequences.
@@ -61,13 +62,7 @@ impl TextPool {
         reader: &PoolReader,
         on_progress: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Option<Vec<RejectRow>>> {
-        let pool = &mut self.inner;
-        let rejects = detach(py, on_progress, move |progress| {
-            progress.start("read pool", 0);
-            progress.advance(pool.len() as u64)?;
-            reader.read_tokens(pool, progress)
-        })?;
-        Ok(rejects.map(reject_rows))
+        reader.feed(py, &mut self.inner, on_progress)
     }
 
     fn seal(&mut self) {

@@ -13,6 +13,7 @@ use super::cells::Cells;
 use super::codes::{Codes, Panels};
 use super::exact;
 use super::pairs::{BLOCK, Block, Pairs, Tiles};
+use super::queries;
 use super::topk::Entry;
 use super::vectors::Vectors;
 use crate::{Progress, Result};
@@ -178,7 +179,7 @@ fn fill_short_rows(pool: &Vectors<'_>, found: &mut Neighbours, progress: &Progre
     let short: Vec<u32> = (0..pool.len() as u32)
         .filter(|&row| found.indices[row as usize * k + wanted - 1] < 0)
         .collect();
-    let whole = exact::of_rows(pool, &short, k, progress)?;
+    let whole = queries::of_rows(pool, &short, k, progress)?;
     for (at, &row) in short.iter().enumerate() {
         let (from, to) = (at * k, row as usize * k);
         found.indices[to..to + k].copy_from_slice(&whole.indices[from..from + k]);

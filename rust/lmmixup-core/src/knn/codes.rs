@@ -72,12 +72,13 @@ impl Codes {
 
     /// For each row twice the most by which its similarity with any row of `others` can be wrong.
     pub(super) fn slack(&self, others: &Self) -> Vec<f32> {
-        self.slack_to(others.worst_error())
+        self.bounds(others.worst_error()).map(|bound| 2.0 * bound).collect()
     }
 
-    /// The same, for others of which only the greatest error is known.
-    pub(super) fn slack_to(&self, worst: f32) -> Vec<f32> {
-        self.bounds(worst).map(|bound| 2.0 * bound).collect()
+    /// The two parts of what the similarity of a row with a column is wrong by at most: times the
+    /// column's error, and beside it.
+    pub(super) fn wrong(&self, row: usize) -> (f32, f32) {
+        (1.0 + self.errors[row], self.errors[row] + ROUNDING)
     }
 
     /// For each row the most by which its similarity with any row can be wrong whose own error is
@@ -133,6 +134,7 @@ pub(super) struct Panels {
     depth: usize,
     bytes: Vec<u8>,
     steps: Vec<[f32; PANEL]>,
+    errors: Vec<[f32; PANEL]>,
 }
 
 impl Panels {
@@ -153,7 +155,8 @@ impl Panels {
             }
         });
         let steps = codes.steps.chunks(PANEL).map(|chunk| padded(chunk, f32::NAN)).collect();
-        Self { depth, bytes, steps }
+        let errors = codes.errors.chunks(PANEL).map(|chunk| padded(chunk, 0.0)).collect();
+        Self { depth, bytes, steps, errors }
     }
 
     /// Number of panels.
@@ -169,6 +172,11 @@ impl Panels {
     /// The quantisation steps of one panel; NaN beyond the last column.
     pub(super) fn steps(&self, panel: usize) -> &[f32; PANEL] {
         &self.steps[panel]
+    }
+
+    /// The errors of one panel.
+    pub(super) fn errors(&self, panel: usize) -> &[f32; PANEL] {
+        &self.errors[panel]
     }
 }
 

@@ -1,101 +1,20 @@
-//! Exact neighbours: integer products sort out what cannot be near, single precision decides.
+//! Exact neighbours of a pool among itself: integer products sort out what cannot be near, single precision decides.
 //!
 //! No N × N matrix: a tile of products lives in registers and the first cache level, and what
 //! passes a row's floor goes into that row's few candidates. A pool with itself computes each
 //! pair of blocks once and tells both sides. Work may be done in any order: which candidates
 //! survive, and so the result, is a function of the input alone.
 
-use std::ops::Range;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rayon::prelude::*;
 
 use super::Neighbours;
 use super::codes::{Codes, Panels};
-use super::kernels::PANEL;
 use super::pairs::{BLOCK, Block, Pairs, Tiles, rounds};
-use super::topk::{Entry, retain};
+use super::topk::Entry;
 use super::vectors::Vectors;
 use crate::{Progress, Result};
-
-/// Panels between two looks at whether to stop.
-const PANELS_A_BEAT: usize = 256;
-
-/// The nearest in `pool` of each of `queries`, on the current rayon pool.
-pub(super) fn of_queries(
-    pool: &Vectors<'_>,
-    queries: &Vectors<'_>,
-    k: usize,
-    progress: &Progress,
-) -> Result<Neighbours> {
-    let coded = Coded::new(pool);
-    of_queries_among(pool, &coded, queries, k, progress)
-}
-
-/// The codes of a pool as columns, and the greatest error of a row.
-pub(super) struct Coded {
-    panels: Panels,
-    worst_error: f32,
-}
-
-impl Coded {
-    /// Codes of all rows, on the current rayon pool.
-    pub(super) fn new(pool: &Vectors<'_>) -> Self {
-        let codes = Codes::new(pool);
-        Self { panels: Panels::new(&codes), worst_error: codes.worst_error() }
-    }
-}
-
-/// The nearest in `pool`, whose codes are `coded`, of each of `queries`.
-pub(super) fn of_queries_among(
-    pool: &Vectors<'_>,
-    coded: &Coded,
-    queries: &Vectors<'_>,
-    k: usize,
-    progress: &Progress,
-) -> Result<Neighbours> {
-    let mut found = Neighbours::none(queries.len(), k);
-    let k = k.min(pool.len());
-    if k == 0 {
-        return Ok(found);
-    }
-    let codes = Codes::new(queries);
-    let (panels, slack) = (&coded.panels, codes.slack_to(coded.worst_error));
-    let exact = |row: usize, column: usize| queries.cosine(row, pool, column);
-    let pairs = Pairs { tiles: Tiles { codes: &codes, panels }, slack: &slack, exact };
-    let block_len = block_len(queries.len());
-    let segments = segments(queries.len().div_ceil(block_len), pool.len());
-    progress.start("neighbours", queries.len() as u64);
-    found.par_blocks(block_len).enumerate().try_for_each(|(at, mut out)| {
-        let scan = |segment: &Range<usize>| {
-            let mut block = Block::roomy(at * block_len, out.len(), k, &codes);
-            for panel in segment.clone() {
-                pairs.one_side(&mut block, panel, false);
-                if panel % PANELS_A_BEAT == 0 {
-                    progress.advance(0)?;
-                }
-            }
-            Ok(block)
-        };
-        let parts = segments.par_iter().map(scan).collect::<Result<Vec<Block>>>()?;
-        for row in 0..out.len() {
-            let query = at * block_len + row;
-            let best = if codes.steps[query] == 0.0 {
-                unlike_all(0..pool.len(), k)
-            } else {
-                let rows = parts.iter().flat_map(|part| part.nearest.row(row));
-                let mut candidates: Vec<Entry> = rows.copied().collect();
-                // Some came while the floor was low; only what may be among the best is decided.
-                let kept = retain(&mut candidates, k, slack[query]);
-                candidates.truncate(kept);
-                decide(candidates.into_iter(), k, |column| (pairs.exact)(query, column))
-            };
-            out.write(row, &best);
-        }
-        progress.advance(out.len() as u64)
-    })?;
-    Ok(found)
-}
 
 /// The nearest others of each row of `pool`, on the current rayon pool.
 pub(super) fn of_pool(pool: &Vectors<'_>, k: usize, progress: &Progress) -> Result<Neighbours> {
@@ -159,42 +78,6 @@ fn lock(block: &Mutex<Block>) -> MutexGuard<'_, Block> {
     block.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Queries of a block: fewer than usual where that gives each thread one.
-fn block_len(num_queries: usize) -> usize {
-    num_queries.div_ceil(rayon::current_num_threads()).next_multiple_of(PANEL).clamp(PANEL, BLOCK)
-}
-
-/// Ranges of panels that are scanned apart, where the blocks alone make too few tasks. Each has
-/// floors of its own and so more candidates, which is why there are no more than threads.
-fn segments(num_blocks: usize, num_columns: usize) -> Vec<Range<usize>> {
-    let num_panels = num_columns.div_ceil(PANEL);
-    let num = rayon::current_num_threads().div_ceil(num_blocks.max(1)).min(num_panels);
-    (0..num).map(|at| num_panels * at / num..num_panels * (at + 1) / num).collect()
-}
-
-/// The nearest others of some rows of `pool`.
-pub(super) fn of_rows(
-    pool: &Vectors<'_>,
-    rows: &[u32],
-    k: usize,
-    progress: &Progress,
-) -> Result<Neighbours> {
-    let mut found = Neighbours::none(rows.len(), k);
-    if rows.is_empty() {
-        return Ok(found);
-    }
-    let data: Vec<f32> = rows.iter().flat_map(|&row| pool.row(row as usize)).copied().collect();
-    let with_itself = of_queries(pool, &Vectors::new(&data, pool.dim())?, k + 1, progress)?;
-    for (at, &row) in rows.iter().enumerate() {
-        let all = with_itself.row(at).filter(|&(other, _)| other != row as i32).take(k);
-        for (rank, (other, similarity)) in all.enumerate() {
-            found.indices[at * k + rank] = other;
-            found.similarities[at * k + rank] = similarity;
-        }
-    }
-    Ok(found)
-}
-
 /// The best k of a row's candidates by single precision.
 pub(super) fn decide(
     candidates: impl Iterator<Item = Entry>,
@@ -209,6 +92,6 @@ pub(super) fn decide(
 }
 
 /// What a zero row is given: cosine 0 with everything, so the lowest indices.
-fn unlike_all(others: impl Iterator<Item = usize>, k: usize) -> Vec<Entry> {
+pub(super) fn unlike_all(others: impl Iterator<Item = usize>, k: usize) -> Vec<Entry> {
     others.take(k).map(|other| Entry::new(0.0, other as u32)).collect()
 }

@@ -35,6 +35,10 @@ pub(super) struct Band<'a> {
     pub(super) step: f32,
     /// The columns' quantisation steps; NaN where the panel has no column.
     pub(super) steps: &'a [f32; PANEL],
+    /// The columns' errors.
+    pub(super) errors: &'a [f32; PANEL],
+    /// How many times its error is added to a column's similarity.
+    pub(super) stretch: f32,
     /// The similarity from which on the row wants to hear of a column.
     pub(super) floor: f32,
     /// The similarities from which on the columns want to hear of the row.
@@ -91,7 +95,7 @@ impl Kernels {
         unsafe { (self.tile)(rows.map(<[i8]>::as_ptr), panel.as_ptr(), depth, out) }
     }
 
-    /// Approximate similarities of one row with a panel, and two bit masks: columns that pass the
+    /// Approximate similarities of one row with a panel, errors added, and two bit masks: columns that pass the
     /// row's floor, columns whose own floor the row passes.
     #[inline]
     pub(super) fn filter(
@@ -175,11 +179,21 @@ mod tests {
         let steps =
             std::array::from_fn(|at| if at == 63 { f32::NAN } else { 0.001 + at as f32 * 1e-5 });
         let floors = std::array::from_fn(|at| at as f32 - 30.0);
-        let band = Band { offset: 12345, step: 0.002, steps: &steps, floor: -0.5, floors: &floors };
+        let errors = std::array::from_fn(|at| at as f32 * 1e-3);
+        let band = Band {
+            offset: 12345,
+            step: 0.002,
+            steps: &steps,
+            errors: &errors,
+            stretch: 1.01,
+            floor: -0.5,
+            floors: &floors,
+        };
         let mut similarities = [0.0; PANEL];
         let (row, column) = kernels.filter(products, &band, &mut similarities);
         for at in 0..PANEL {
-            let similarity = (products[at] - band.offset) as f32 * (band.step * steps[at]);
+            let similarity = (products[at] - band.offset) as f32 * (band.step * steps[at])
+                + band.stretch * errors[at];
             assert!(similarity.to_bits() == similarities[at].to_bits() || similarity.is_nan());
             assert_eq!(row >> at & 1 == 1, similarity >= band.floor, "{} {at}", kernels.name);
             assert_eq!(column >> at & 1 == 1, similarity >= floors[at], "{} {at}", kernels.name);

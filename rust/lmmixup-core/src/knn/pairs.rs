@@ -46,6 +46,8 @@ impl<'a> Tiles<'a> {
             offset: self.codes.offsets[row],
             step: self.codes.steps[row],
             steps: self.panels.steps(panel),
+            errors: self.panels.errors(panel),
+            stretch: 0.0,
             floor,
             floors,
         }
@@ -71,15 +73,7 @@ pub(super) struct Block {
 impl Block {
     /// No candidates yet for rows `first..first + len`; zero rows are closed.
     pub(super) fn new(first: usize, len: usize, k: usize, codes: &Codes) -> Self {
-        Self::closed(first, Nearest::new(len, k), codes)
-    }
-
-    /// The same with room for many candidates: for a block that is not kept long.
-    pub(super) fn roomy(first: usize, len: usize, k: usize, codes: &Codes) -> Self {
-        Self::closed(first, Nearest::with_room(len, k, (16 * k).max(256)), codes)
-    }
-
-    fn closed(first: usize, mut nearest: Nearest, codes: &Codes) -> Self {
+        let mut nearest = Nearest::new(len, k);
         for row in 0..nearest.len() {
             if codes.steps[first + row] == 0.0 {
                 nearest.raise(row, f32::INFINITY);
@@ -95,11 +89,13 @@ impl Block {
     }
 }
 
+/// Floors of columns that want to hear of no row.
+pub(super) const NOBODY: [f32; PANEL] = [f32::INFINITY; PANEL];
+
 impl<F: Fn(usize, usize) -> f32> Pairs<'_, F> {
     /// Every row of the block with every column of one panel; tells the rows only.
     /// With `not_itself` rows and columns are one pool, and a row is not its own neighbour.
     pub(super) fn one_side(&self, block: &mut Block, panel: usize, not_itself: bool) {
-        const NOBODY: [f32; PANEL] = [f32::INFINITY; PANEL];
         let mut similarities = [0.0; PANEL];
         self.tiles.multiply(block.first, block.nearest.len(), panel, |row, products| {
             let here = row - block.first;

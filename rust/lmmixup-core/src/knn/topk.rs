@@ -47,11 +47,7 @@ pub(super) struct Nearest {
 impl Nearest {
     /// Nothing yet, for `len` rows that want `k` neighbours each.
     pub(super) fn new(len: usize, k: usize) -> Self {
-        Self::with_room(len, k, (4 * k).max(64))
-    }
-
-    /// The same with room for more candidates, so that fewer are decided before the end.
-    pub(super) fn with_room(len: usize, k: usize, room: usize) -> Self {
+        let room = (4 * k).max(64);
         let mut floors = vec![[f32::NEG_INFINITY; PANEL]; len.div_ceil(PANEL)];
         if let Some(last) = floors.last_mut() {
             last[len - (len - 1) / PANEL * PANEL..].fill(f32::INFINITY);

@@ -7,7 +7,7 @@ use arrow_array::ArrayRef;
 use arrow_array::builder::{BooleanBuilder, Float64Builder, Int64Builder, StringBuilder};
 
 use crate::pool::infer::ColumnType;
-use crate::pool::json::{Kind, Value, unescape_into};
+use crate::pool::json::{Kind, Value, unescape};
 
 /// A column that grows by a value a record.
 #[derive(Debug)]
@@ -51,10 +51,7 @@ impl ColumnBuilder {
                 builder.append_option(value.and_then(|value| value.text.parse().ok()));
             }
             Self::Text(builder) => match value {
-                Some(value) if value.kind == Kind::String => {
-                    unescape_into(value, &mut |text| append(builder, text));
-                    builder.append_value("");
-                }
+                Some(value) if value.escaped => builder.append_value(unescape(value)),
                 Some(value) => builder.append_value(value.text),
                 None => builder.append_null(),
             },
@@ -93,6 +90,6 @@ impl ColumnBuilder {
 
 /// Adds a piece to the value that the next `append_value` ends. Memory is all it needs, so it
 /// cannot fail.
-pub fn append(builder: &mut StringBuilder, piece: &str) {
+fn append(builder: &mut StringBuilder, piece: &str) {
     let _ = builder.write_str(piece);
 }

@@ -76,6 +76,11 @@ impl IdsBuilder {
 }
 
 impl ChunkIds {
+    /// Whether there is a record with an id of its own.
+    pub fn any_own(&self) -> bool {
+        self.own.null_count() < self.own.len()
+    }
+
     /// Gives `see` the unique id of every record, in order, if ids are `wanted`. A record whose
     /// own id was there before gets a reject instead, with its place in `rows`.
     ///
@@ -89,7 +94,7 @@ impl ChunkIds {
         mut see: impl FnMut(&str),
     ) -> Option<Vec<bool>> {
         let mut keep = None;
-        if !wanted && self.own.null_count() == self.own.len() {
+        if !wanted && !self.any_own() {
             return keep;
         }
         for (at, &key) in self.keys.iter().enumerate() {

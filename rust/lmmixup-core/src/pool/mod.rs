@@ -22,9 +22,11 @@ pub mod reader;
 mod records;
 pub mod reject;
 pub mod source;
+pub mod store;
 pub mod turns;
 pub mod typed;
 pub mod unique;
 
 pub use reader::{Batch, Reader, Request, scan_columns};
 pub use reject::Reject;
+pub use store::Store;

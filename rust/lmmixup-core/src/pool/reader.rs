@@ -33,6 +33,8 @@ pub struct Reader<M: Send + 'static = Canonical> {
     pipeline: Pipeline<Parsed<M>>,
     plan: Arc<Plan>,
     keeper: Arc<Mutex<IdKeeper>>,
+    /// Bytes of the file, until its first chunk said how many records these will be.
+    num_bytes: Option<u64>,
 }
 
 /// What a sink made of a chunk, ids settled.
@@ -75,13 +77,14 @@ impl<M: Send + 'static> Reader<M> {
     ) -> Result<Self> {
         let Request { path, format, plan, keeper, num_threads } = request;
         let chunks = Chunks::open(&path, format, plan.max_bytes)?;
+        let num_bytes = std::fs::metadata(&path).ok().map(|about| about.len());
         let plan = Arc::new(plan);
         let shared = Arc::clone(&plan);
         let pipeline = Pipeline::start(chunks, num_threads, move |chunk: Chunk| {
             let sink = sink(chunk.data.len());
             parse(&shared, chunk, sink)
         })?;
-        Ok(Self { pipeline, plan, keeper })
+        Ok(Self { pipeline, plan, keeper, num_bytes })
     }
 
     /// The next chunk, or `None` at the end; `see` gets the id of each of its records, those
@@ -97,6 +100,10 @@ impl<M: Send + 'static> Reader<M> {
         let Some(parsed) = self.pipeline.next(progress)? else { return Ok(None) };
         let Parsed { made, ids, originals, rows, mut rejects, chunk } = parsed;
         let mut keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(num_bytes) = self.num_bytes.take().filter(|_| ids.any_own()) {
+            let num_chunks = num_bytes / chunk.data.len().max(1) as u64;
+            keeper.expect(rows.len().saturating_mul(num_chunks as usize + 1));
+        }
         let keep = ids.settle(self.plan.wanted.id, &rows, &mut keeper, &mut rejects, see);
         rejects.sort_by_key(|reject| reject.line);
         add_raw(&mut rejects, &chunk);

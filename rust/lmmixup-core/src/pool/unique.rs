@@ -6,6 +6,8 @@ use std::hash::{BuildHasherDefault, Hasher};
 use xxhash_rust::xxh3::xxh3_128;
 
 const SHARDS: usize = 64;
+/// Most records that room is made for because a file's beginning lets one expect them: 50 MB.
+const EXPECTED: usize = 1 << 21;
 /// Keys whose places in memory are fetched together.
 pub(super) const AHEAD: usize = 16;
 
@@ -80,7 +82,18 @@ impl KeySet {
     }
 
     fn grow(&mut self) {
-        let size = (self.slots.len() * 3 / 2).max(64);
+        self.resize((self.slots.len() * 3 / 2).max(64));
+    }
+
+    /// Makes room for so many keys, one in twelve more, and those that are there.
+    fn reserve(&mut self, more: usize) {
+        let size = (self.len + more + more / 12) * 3 / 2;
+        if size > self.slots.len() {
+            self.resize(size);
+        }
+    }
+
+    fn resize(&mut self, size: usize) {
         for key in std::mem::replace(&mut self.slots, vec![0; size]) {
             if key != 0 {
                 let at = self.find(key);
@@ -106,6 +119,13 @@ impl Default for IdKeeper {
 }
 
 impl IdKeeper {
+    /// Makes room for so many own ids, but not for more than [`EXPECTED`]: tables that grow are
+    /// copied and take fresh memory each time.
+    pub(super) fn expect(&mut self, more: usize) {
+        let more = more.min(EXPECTED) / SHARDS;
+        self.given.iter_mut().for_each(|set| set.reserve(more));
+    }
+
     /// Notes a record's own id by its 128-bit XXH3; false where the pool has it already.
     pub fn give(&mut self, key: u128) -> bool {
         self.any_given = true;

@@ -23,7 +23,6 @@ pub struct Numbered {
 pub(super) struct Record {
     pub(super) num_tokens: usize,
     pub(super) content: u64,
-    pub(super) id: u64,
     pub(super) length: u32,
 }
 
@@ -48,7 +47,7 @@ impl TextSink {
         }
     }
 
-    pub(super) fn take(&mut self, texts: [&str; 2], id: u64) {
+    pub(super) fn take(&mut self, texts: [&str; 2]) {
         self.hashes.clear();
         self.tokenizer.tokenize(texts, &mut self.hashes);
         let vocabulary = self.vocabulary.read().unwrap_or_else(PoisonError::into_inner);
@@ -62,7 +61,6 @@ impl TextSink {
         self.made.records.push(Record {
             num_tokens: self.hashes.len(),
             content: hash_sequence(&self.hashes),
-            id,
             length: u32::try_from(texts[0].len() + texts[1].len()).unwrap_or(u32::MAX),
         });
     }
@@ -73,7 +71,7 @@ impl Sink for TextSink {
 
     fn push(&mut self, record: &canonical::Record<'_>) {
         let [mut prompt, mut completion] = std::mem::take(&mut self.scratch);
-        self.take([record.prompt(&mut prompt), record.completion(&mut completion)], 0);
+        self.take([record.prompt(&mut prompt), record.completion(&mut completion)]);
         self.scratch = [prompt, completion];
     }
 

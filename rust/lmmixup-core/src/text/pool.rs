@@ -5,12 +5,12 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use arrow_array::RecordBatch;
 use rayon::prelude::*;
-use xxhash_rust::xxh3::xxh3_64;
 
 use super::numbered::{Numbered, TextSink, UNSEEN};
 use super::vocabulary::{MAX_TOKENS, Vocabulary, encode};
 use super::{ShingleOptions, TextColumns};
-use crate::pool::{Reader, Reject, Request};
+use crate::pool::store::{check_room, id_hash};
+use crate::pool::{Reader, Request, Store};
 use crate::threads::with_threads;
 use crate::{Error, Progress, Result};
 
@@ -54,113 +54,21 @@ impl TextPool {
         })
     }
 
-    /// Adds the records of a batch (columns `prompt`, `completion`, optionally `id`).
-    ///
-    /// # Errors
-    /// [`Error::Data`] for a batch without these columns; [`Error::Infeasible`] beyond 2³¹
-    /// records or distinct tokens; [`Error::Interrupted`].
-    pub fn push(
-        &mut self,
-        batch: &RecordBatch,
-        num_threads: usize,
-        progress: &Progress,
-    ) -> Result<()> {
-        let columns = TextColumns::of(batch)?;
-        self.check_room(columns.len())?;
-        with_threads(num_threads, || {
-            for start in (0..columns.len()).step_by(ROWS_A_BLOCK) {
-                let rows = start..columns.len().min(start + ROWS_A_BLOCK);
-                progress.advance(rows.len() as u64)?;
-                self.push_rows(&columns, rows)?;
-            }
-            Ok(())
-        })
-    }
-
     fn push_rows(&mut self, columns: &TextColumns, rows: Range<usize>) -> Result<()> {
         let starts: Vec<usize> = rows.clone().step_by(ROWS_A_TASK).collect();
-        let made: Vec<Numbered> = starts
+        let made: Vec<(Numbered, Vec<u64>)> = starts
             .into_par_iter()
             .map(|start| {
                 let mut sink = TextSink::new(self.options, &self.vocabulary);
-                for row in start..rows.end.min(start + ROWS_A_TASK) {
-                    sink.take(columns.texts(row), xxh3_64(columns.id(row).as_bytes()));
-                }
-                sink.made
+                let rows = start..rows.end.min(start + ROWS_A_TASK);
+                rows.clone().for_each(|row| sink.take(columns.texts(row)));
+                (sink.made, rows.map(|row| id_hash(columns.id(row))).collect())
             })
             .collect();
-        made.into_iter().try_for_each(|made| self.absorb(made, |_| true))
+        made.into_iter().try_for_each(|(made, ids)| self.absorb(made, &ids, |_| true))
     }
 
-    /// Opens a file whose records become tokens on the threads that parse it; the plan must
-    /// want ids.
-    ///
-    /// # Errors
-    /// As [`Reader::with_sinks`].
-    pub fn open(&self, request: Request) -> Result<Reader<Numbered>> {
-        let (options, vocabulary) = (self.options, Arc::clone(&self.vocabulary));
-        Reader::with_sinks(request, move |_| TextSink::new(options, &vocabulary))
-    }
-
-    /// Adds records of a file up to the next that was rejected; `None` at the end.
-    ///
-    /// # Errors
-    /// As [`Reader::next_part`] and [`TextPool::push`].
-    pub fn read(
-        &mut self,
-        reader: &mut Reader<Numbered>,
-        progress: &Progress,
-    ) -> Result<Option<Vec<Reject>>> {
-        let mut ids = Vec::new();
-        while let Some(mut part) =
-            reader.next_part(|id| ids.push(xxh3_64(id.as_bytes())), progress)?
-        {
-            self.check_room(part.num_records)?;
-            for (record, id) in part.made.records.iter_mut().zip(ids.drain(..)) {
-                record.id = id;
-            }
-            self.absorb(part.made, |at| part.keep.as_ref().is_none_or(|keep| keep[at]))?;
-            if !part.rejects.is_empty() {
-                return Ok(Some(part.rejects));
-            }
-        }
-        Ok(None)
-    }
-
-    fn check_room(&self, more: usize) -> Result<()> {
-        if self.len() + more >= MAX_TOKENS {
-            return Err(Error::Infeasible("a pool may have at most 2^31 records".into()));
-        }
-        Ok(())
-    }
-
-    /// Gives new tokens their numbers, in order, and stores the records that are kept.
-    fn absorb(&mut self, mut made: Numbered, keep: impl Fn(usize) -> bool) -> Result<()> {
-        let mut vocabulary = self.vocabulary.write().unwrap_or_else(PoisonError::into_inner);
-        let unseen = made.numbers.iter_mut().filter(|number| **number == UNSEEN);
-        for (number, &hash) in unseen.zip(&made.unseen) {
-            *number = vocabulary.number(hash);
-        }
-        if vocabulary.len() >= MAX_TOKENS {
-            return Err(Error::Infeasible("a pool may have at most 2^31 distinct tokens".into()));
-        }
-        drop(vocabulary);
-        let mut rest = made.numbers.as_slice();
-        for (at, record) in made.records.iter().enumerate() {
-            let (numbers, others) = rest.split_at(record.num_tokens);
-            rest = others;
-            if keep(at) {
-                numbers.iter().for_each(|&number| encode(number, &mut self.units));
-                self.ends.push(self.units.len() as u64);
-                self.content.push(record.content);
-                self.id.push(record.id);
-                self.length.push(record.length);
-            }
-        }
-        Ok(())
-    }
-
-    /// Frees what only [`TextPool::push`] and [`TextPool::read`] need.
+    /// Frees what only [`Store::push`] and [`Store::read`] need.
     pub fn seal(&mut self) {
         self.vocabulary = Arc::default();
         self.units.shrink_to_fit();
@@ -207,5 +115,62 @@ impl TextPool {
     /// Bytes of a record's prompt and completion.
     pub fn length(&self, record: usize) -> u32 {
         self.length[record]
+    }
+}
+
+impl Store for TextPool {
+    type Made = Numbered;
+
+    fn num_records(&self) -> usize {
+        self.len()
+    }
+
+    fn push(&mut self, batch: &RecordBatch, num_threads: usize, progress: &Progress) -> Result<()> {
+        let columns = TextColumns::of(batch)?;
+        check_room(self.len() + columns.len())?;
+        with_threads(num_threads, || {
+            for start in (0..columns.len()).step_by(ROWS_A_BLOCK) {
+                let rows = start..columns.len().min(start + ROWS_A_BLOCK);
+                progress.advance(rows.len() as u64)?;
+                self.push_rows(&columns, rows)?;
+            }
+            Ok(())
+        })
+    }
+
+    fn open(&self, request: Request) -> Result<Reader<Numbered>> {
+        let (options, vocabulary) = (self.options, Arc::clone(&self.vocabulary));
+        Reader::with_sinks(request, move |_| TextSink::new(options, &vocabulary))
+    }
+
+    /// Gives new tokens their numbers, in order.
+    fn absorb(
+        &mut self,
+        mut made: Numbered,
+        ids: &[u64],
+        stays: impl Fn(usize) -> bool,
+    ) -> Result<()> {
+        let mut vocabulary = self.vocabulary.write().unwrap_or_else(PoisonError::into_inner);
+        let unseen = made.numbers.iter_mut().filter(|number| **number == UNSEEN);
+        for (number, &hash) in unseen.zip(&made.unseen) {
+            *number = vocabulary.number(hash);
+        }
+        if vocabulary.len() >= MAX_TOKENS {
+            return Err(Error::Infeasible("a pool may have at most 2^31 distinct tokens".into()));
+        }
+        drop(vocabulary);
+        let mut rest = made.numbers.as_slice();
+        for (at, (record, &id)) in made.records.iter().zip(ids).enumerate() {
+            let (numbers, others) = rest.split_at(record.num_tokens);
+            rest = others;
+            if stays(at) {
+                numbers.iter().for_each(|&number| encode(number, &mut self.units));
+                self.ends.push(self.units.len() as u64);
+                self.content.push(record.content);
+                self.id.push(id);
+                self.length.push(record.length);
+            }
+        }
+        Ok(())
     }
 }

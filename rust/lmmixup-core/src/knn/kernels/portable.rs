@@ -40,7 +40,8 @@ unsafe fn filter(
 ) -> (u64, u64) {
     let (mut row, mut column) = (0, 0);
     for at in 0..PANEL {
-        let similarity = (products[at] - band.offset) as f32 * (band.step * band.steps[at]);
+        let similarity = (products[at] - band.offset) as f32 * (band.step * band.steps[at])
+            + band.stretch * band.errors[at];
         similarities[at] = similarity;
         row |= u64::from(similarity >= band.floor) << at;
         column |= u64::from(similarity >= band.floors[at]) << at;

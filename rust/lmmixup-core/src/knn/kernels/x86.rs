@@ -100,15 +100,17 @@ unsafe fn filter_avx512(
     similarities: &mut [f32; PANEL],
 ) -> (u64, u64) {
     let (offset, step) = (_mm512_set1_epi32(band.offset), _mm512_set1_ps(band.step));
-    let floor = _mm512_set1_ps(band.floor);
+    let (floor, stretch) = (_mm512_set1_ps(band.floor), _mm512_set1_ps(band.stretch));
     let (mut row, mut column) = (0, 0);
     for at in (0..PANEL).step_by(16) {
-        // SAFETY: `at + 16` stays within PANEL, the length of all four arrays.
+        // SAFETY: `at + 16` stays within PANEL, the length of all five arrays.
         unsafe {
             let product = _mm512_loadu_si512(products.as_ptr().add(at).cast());
             let product = _mm512_cvtepi32_ps(_mm512_sub_epi32(product, offset));
             let steps = _mm512_mul_ps(step, _mm512_loadu_ps(band.steps.as_ptr().add(at)));
-            let similarity = _mm512_mul_ps(product, steps);
+            let error = _mm512_mul_ps(stretch, _mm512_loadu_ps(band.errors.as_ptr().add(at)));
+            // Not fused, so that every instruction set gives the same bits.
+            let similarity = _mm512_add_ps(_mm512_mul_ps(product, steps), error);
             _mm512_storeu_ps(similarities.as_mut_ptr().add(at), similarity);
             let floors = _mm512_loadu_ps(band.floors.as_ptr().add(at));
             row |= u64::from(_mm512_cmp_ps_mask::<_CMP_GE_OQ>(similarity, floor)) << at;
@@ -189,15 +191,17 @@ unsafe fn filter_avx2(
     similarities: &mut [f32; PANEL],
 ) -> (u64, u64) {
     let (offset, step) = (_mm256_set1_epi32(band.offset), _mm256_set1_ps(band.step));
-    let floor = _mm256_set1_ps(band.floor);
+    let (floor, stretch) = (_mm256_set1_ps(band.floor), _mm256_set1_ps(band.stretch));
     let (mut row, mut column) = (0, 0);
     for at in (0..PANEL).step_by(8) {
-        // SAFETY: `at + 8` stays within PANEL, the length of all four arrays.
+        // SAFETY: `at + 8` stays within PANEL, the length of all five arrays.
         unsafe {
             let product = _mm256_loadu_si256(products.as_ptr().add(at).cast());
             let product = _mm256_cvtepi32_ps(_mm256_sub_epi32(product, offset));
             let steps = _mm256_mul_ps(step, _mm256_loadu_ps(band.steps.as_ptr().add(at)));
-            let similarity = _mm256_mul_ps(product, steps);
+            let error = _mm256_mul_ps(stretch, _mm256_loadu_ps(band.errors.as_ptr().add(at)));
+            // Not fused, so that every instruction set gives the same bits.
+            let similarity = _mm256_add_ps(_mm256_mul_ps(product, steps), error);
             _mm256_storeu_ps(similarities.as_mut_ptr().add(at), similarity);
             let floors = _mm256_loadu_ps(band.floors.as_ptr().add(at));
             let passes = _mm256_movemask_ps(_mm256_cmp_ps::<_CMP_GE_OQ>(similarity, floor));

@@ -8,7 +8,6 @@ use arrow_buffer::OffsetBuffer;
 use arrow_schema::{DataType, Field as ArrowField, Fields};
 
 use super::{Record, Sink, Wanted};
-use crate::pool::columns::append;
 use crate::{Error, Result};
 
 /// Name and array of the canonical columns of a batch that were asked for, but for the ids.
@@ -58,7 +57,7 @@ impl CanonicalBuilder {
     }
 
     /// Texts that are needed more than once are made once.
-    fn push_with_messages(&mut self, record: &Record<'_>) {
+    fn push_texts(&mut self, record: &Record<'_>) {
         let [mut prompt, mut completion] = std::mem::take(&mut self.scratch);
         let texts = (record.prompt(&mut prompt), record.completion(&mut completion));
         if self.wanted.prompt {
@@ -67,23 +66,14 @@ impl CanonicalBuilder {
         if self.wanted.completion {
             self.completion.append_value(texts.1);
         }
-        record.turns(texts.0, texts.1, |role, content| {
-            self.role.append_value(role);
-            self.content.append_value(content);
-        });
-        self.ends.push(i32::try_from(self.role.len()).unwrap_or(i32::MAX));
+        if self.wanted.messages {
+            record.turns(texts.0, texts.1, |role, content| {
+                self.role.append_value(role);
+                self.content.append_value(content);
+            });
+            self.ends.push(i32::try_from(self.role.len()).unwrap_or(i32::MAX));
+        }
         self.scratch = [prompt, completion];
-    }
-
-    fn push_texts(&mut self, record: &Record<'_>) {
-        if self.wanted.prompt {
-            record.write_prompt(&mut |text| append(&mut self.prompt, text));
-            self.prompt.append_value("");
-        }
-        if self.wanted.completion {
-            record.write_completion(&mut |text| append(&mut self.completion, text));
-            self.completion.append_value("");
-        }
     }
 
     fn finish_messages(&mut self) -> Result<ArrayRef> {
@@ -104,9 +94,7 @@ impl Sink for CanonicalBuilder {
 
     fn push(&mut self, record: &Record<'_>) {
         self.num_records += 1;
-        if self.wanted.messages {
-            self.push_with_messages(record);
-        } else {
+        if self.wanted.prompt || self.wanted.completion || self.wanted.messages {
             self.push_texts(record);
         }
         if self.wanted.source {

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::pool::json::{Kind, Value, unescape, unescape_into};
+use crate::pool::json::{Kind, Value, unescape, unescape_onto};
 use crate::pool::turns::Turn;
 
 /// What a record has in one column that plays a part.
@@ -47,12 +47,12 @@ impl Field<'_> {
         matches!(self, Self::Absent | Self::Null | Self::Json(Value { kind: Kind::Null, .. }))
     }
 
-    /// Gives its text in pieces; nothing where it is missing.
-    pub(super) fn write(&self, out: &mut impl FnMut(&str)) {
+    /// Appends its text; nothing where it is missing.
+    pub(super) fn append_to(&self, out: &mut String) {
         match self {
-            Self::Text(text) => out(text),
-            Self::Json(value) if value.kind == Kind::String => unescape_into(value, out),
-            Self::Json(value) if value.kind != Kind::Null => out(value.text),
+            Self::Text(text) => out.push_str(text),
+            Self::Json(value) if value.kind == Kind::String => unescape_onto(value, out),
+            Self::Json(value) if value.kind != Kind::Null => out.push_str(value.text),
             _ => {}
         }
     }

@@ -63,8 +63,7 @@ impl<'r> Record<'r> {
                 if let Some(text) = only {
                     return text;
                 }
-                scratch.clear();
-                join(parts, &mut |text| scratch.push_str(text));
+                join(parts, scratch);
                 scratch
             }
             Said::Chat(turns) => match prompt_completion(turns) {
@@ -84,22 +83,6 @@ impl<'r> Record<'r> {
         match &self.said {
             Said::Pair { num_prompts } => whole_text(&self.fields[*num_prompts], scratch),
             Said::Chat(turns) => prompt_completion(turns).map_or("", |(_, completion)| completion),
-        }
-    }
-
-    /// Gives the prompt in pieces.
-    pub(super) fn write_prompt(&self, out: &mut impl FnMut(&str)) {
-        match &self.said {
-            Said::Pair { num_prompts } => join(&self.fields[..*num_prompts], out),
-            Said::Chat(_) => out(self.prompt(&mut String::new())),
-        }
-    }
-
-    /// Gives the completion in pieces.
-    pub(super) fn write_completion(&self, out: &mut impl FnMut(&str)) {
-        match &self.said {
-            Said::Pair { num_prompts } => self.fields[*num_prompts].write(out),
-            Said::Chat(_) => out(self.completion(&mut String::new())),
         }
     }
 
@@ -165,27 +148,25 @@ fn whole_text<'s>(field: &'s Field<'_>, scratch: &'s mut String) -> &'s str {
         Some(text) => text,
         None => {
             scratch.clear();
-            field.write(&mut |text| scratch.push_str(text));
+            field.append_to(scratch);
             scratch
         }
     }
 }
 
 /// Writes the parts of a prompt that are not empty, with newlines between.
-fn join(parts: &[Field<'_>], out: &mut impl FnMut(&str)) {
-    let mut first = true;
+fn join(parts: &[Field<'_>], out: &mut String) {
+    out.clear();
     for part in parts {
-        let mut begun = false;
-        part.write(&mut |text| {
-            if !begun && !text.is_empty() {
-                if !first {
-                    out("\n");
-                }
-                begun = true;
-                first = false;
-            }
-            out(text);
-        });
+        let before = out.len();
+        if before > 0 {
+            out.push('\n');
+        }
+        let start = out.len();
+        part.append_to(out);
+        if out.len() == start {
+            out.truncate(before);
+        }
     }
 }
 
@@ -226,7 +207,7 @@ fn read_chats<'r>(
         read_chat(mapping, field, &role.column, &mut turns)?;
     }
     let mut system = String::new();
-    fields[mapping.system].write(&mut |text| system.push_str(text));
+    fields[mapping.system].append_to(&mut system);
     if !system.is_empty() && turns.first().is_none_or(|turn| turn.role != "system") {
         turns.insert(0, Turn { role: "system".into(), content: system.into() });
     }

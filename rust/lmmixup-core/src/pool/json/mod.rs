@@ -2,7 +2,7 @@
 //!
 //! Nothing is copied or built here. The text must be UTF-8 already (a `&str`), so only the
 //! grammar, the escapes and the surrogates remain to be checked. Speed comes from looking at
-//! 64 bytes at a time for the ends of strings; `docs/decisions/` has the figures that chose it
+//! many bytes at a time for the ends of strings; `docs/decisions/` has the figures that chose it
 //! over parser crates.
 
 mod numbers;
@@ -13,7 +13,7 @@ mod strings;
 mod tests;
 
 pub use scanner::Scanner;
-pub use strings::{unescape, unescape_into};
+pub use strings::{unescape, unescape_onto};
 
 /// Deepest nesting that is accepted; Python's own parser stops near 1,000.
 pub const MAX_DEPTH: usize = 512;

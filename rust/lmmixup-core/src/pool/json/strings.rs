@@ -1,6 +1,8 @@
 //! Strings: where they end, whether their escapes are right, and what they say.
 
-use super::specials::Specials;
+use memchr::memchr;
+
+use super::specials::{BLOCK, backslash_bits};
 use super::{Fault, Scanner, Value};
 
 impl<'a> Scanner<'a> {
@@ -76,60 +78,82 @@ fn hex4(bytes: &[u8], at: usize) -> Option<u32> {
         .try_fold(0, |unit, &digit| Some(unit * 16 + char::from(digit).to_digit(16)?))
 }
 
-/// Gives the pieces of the unescaped body of a string that a [`Scanner`] accepted.
-#[inline]
-pub fn unescape_into(value: &Value<'_>, out: &mut impl FnMut(&str)) {
-    if value.escaped { unescape_pieces(value.text, out) } else { out(value.text) }
+/// Appends the unescaped body of a string that a [`Scanner`] accepted.
+pub fn unescape_onto(value: &Value<'_>, out: &mut String) {
+    if !value.escaped {
+        out.push_str(value.text);
+        return;
+    }
+    let bytes = value.text.as_bytes();
+    // An escape is never shorter than what it says; a last block may be cut after it was copied.
+    out.reserve(bytes.len() + BLOCK);
+    // SAFETY: pieces of a text that end before a backslash or at its end, and whole characters: what
+    // an escape takes is ASCII, or two characters of ASCII and what is between them.
+    let out = unsafe { out.as_mut_vec() };
+    let mut from = 0;
+    while from < bytes.len() {
+        from += copy_plain(&bytes[from..], out);
+        if from < bytes.len() && bytes[from] == b'\\' {
+            let (char, length) = escaped_char(bytes, from);
+            out.extend_from_slice(char.encode_utf8(&mut [0; 4]).as_bytes());
+            from += length;
+        }
+    }
 }
 
-fn unescape_pieces(text: &str, out: &mut impl FnMut(&str)) {
-    let bytes = text.as_bytes();
-    let mut specials = Specials::new();
-    let mut from = 0;
-    // Each quote has its backslash before it, so that only backslashes are found.
-    while let Some(at) = specials.next(bytes, from) {
-        if at > from {
-            out(&text[from..at]);
+/// Copies what stands before the next backslash, at most a block of it; returns how much it was.
+#[inline(always)]
+fn copy_plain(rest: &[u8], out: &mut Vec<u8>) -> usize {
+    match rest.first_chunk::<BLOCK>() {
+        Some(block) => {
+            // A copy of known length and a cut are faster than a copy of unknown length.
+            let length = backslash_bits(block).trailing_zeros() as usize;
+            out.extend_from_slice(block);
+            out.truncate(out.len() - BLOCK + length);
+            length
         }
-        let plain = match bytes.get(at + 1) {
-            Some(b'n') => "\n",
-            Some(b't') => "\t",
-            Some(b'r') => "\r",
-            Some(b'b') => "\u{8}",
-            Some(b'f') => "\u{c}",
-            Some(b'/') => "/",
-            Some(b'"') => "\"",
-            Some(b'u') => {
-                let (char, length) = unicode_char(bytes, at);
-                out(char.encode_utf8(&mut [0; 4]));
-                from = at + length;
-                continue;
-            }
-            _ => "\\",
-        };
-        out(plain);
-        from = at + 2;
+        None => {
+            let length = memchr(b'\\', rest).unwrap_or(rest.len());
+            out.extend_from_slice(&rest[..length]);
+            length
+        }
     }
-    if let Some(rest) = text.get(from..) {
-        out(rest);
-    }
+}
+
+/// What the escape at a place says, and the bytes that it takes there.
+#[inline]
+fn escaped_char(bytes: &[u8], at: usize) -> (char, usize) {
+    let char = match bytes.get(at + 1) {
+        Some(b'n') => '\n',
+        Some(b't') => '\t',
+        Some(b'r') => '\r',
+        Some(b'b') => '\u{8}',
+        Some(b'f') => '\u{c}',
+        Some(b'/') => '/',
+        Some(b'"') => '"',
+        Some(b'\\') => '\\',
+        Some(b'u') => return unicode_char(bytes, at),
+        // No scanner accepts this: the backslash stands for itself.
+        _ => return ('\\', 1),
+    };
+    (char, 2)
 }
 
 /// The character of the `\u` at a place, and the bytes that it takes there.
 fn unicode_char(bytes: &[u8], at: usize) -> (char, usize) {
-    let high = hex4(bytes, at + 2).unwrap_or(0xFFFD);
-    let (code, length) = if (0xD800..0xDC00).contains(&high) {
-        let low = hex4(bytes, at + 8).unwrap_or(0xDC00);
-        (0x1_0000 + ((high - 0xD800) << 10) + low.wrapping_sub(0xDC00), 12)
-    } else {
-        (high, 6)
+    let Some(high) = hex4(bytes, at + 2) else { return ('\u{FFFD}', 2) };
+    let (code, length) = match hex4(bytes, at + 8) {
+        Some(low) if (0xD800..0xDC00).contains(&high) => {
+            (0x1_0000 + ((high - 0xD800) << 10) + low.wrapping_sub(0xDC00), 12)
+        }
+        _ => (high, 6),
     };
     (char::from_u32(code).unwrap_or('\u{FFFD}'), length)
 }
 
 /// The unescaped body of a string value as an owned text.
 pub fn unescape(value: &Value<'_>) -> String {
-    let mut text = String::with_capacity(value.text.len());
-    unescape_into(value, &mut |piece| text.push_str(piece));
+    let mut text = String::new();
+    unescape_onto(value, &mut text);
     text
 }

@@ -1,0 +1,2 @@
+GroupAdvantage = None
+group_advantage = None

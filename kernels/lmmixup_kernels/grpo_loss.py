@@ -1,0 +1,2 @@
+GrpoLoss = None
+grpo_loss = None

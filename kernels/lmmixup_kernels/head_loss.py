@@ -1,0 +1,1 @@
+lm_head_loss = None

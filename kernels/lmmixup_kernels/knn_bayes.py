@@ -1,0 +1,2 @@
+KnnBayes = None
+knn_bayes = None

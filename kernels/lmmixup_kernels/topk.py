@@ -1,0 +1,2 @@
+TopK = None
+streaming_topk = None

@@ -1,0 +1,1 @@
+vocab_parallel_logprobs = None

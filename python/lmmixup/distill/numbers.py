@@ -1,0 +1,180 @@
+"""Numbers in a text by their value, however they are written."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal
+
+_ONES = "zero one two three four five six seven eight nine ten eleven twelve"
+_TEENS = "thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
+_SMALL = [*_ONES.split(), *_TEENS.split()]
+_BELOW_THIRTEEN = "zeroth first second third fourth fifth sixth seventh eighth ninth tenth eleventh"
+_SMALL_ORDINALS = [*_BELOW_THIRTEEN.split(), "twelfth", *(f"{word}th" for word in _TEENS.split())]
+_ROUND = "twenty thirty forty fifty sixty seventy eighty ninety"
+_TENS = _ROUND.split()
+_UNITS = (
+    {word: value for value, word in enumerate(_SMALL)}
+    | {word: value for value, word in enumerate(_SMALL_ORDINALS)}
+    | {word: 20 + 10 * place for place, word in enumerate(_TENS)}
+    | {word[:-1] + "ieth": 20 + 10 * place for place, word in enumerate(_TENS)}
+    | {word[:-1] + "ies": 20 + 10 * place for place, word in enumerate(_TENS)}
+)
+_SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
+_SCALE_OF = {
+    **{word: 10**power for word, power in _SCALES.items()},
+    **{f"{word}th": 10**power for word, power in _SCALES.items()},
+    "dozen": 12,
+}
+_SHORT_SCALES = {"k": 10**3, "m": 10**6, "mn": 10**6, "bn": 10**9, "b": 10**9, "tn": 10**12}
+
+NUMBER_WORDS = frozenset(_UNITS) | frozenset(_SCALE_OF)
+"""Words that are numbers or part of one."""
+
+WEAK_WORDS = frozenset({"one", "first", "second", "zeroth"})
+"""Number words that mostly are something else: a pronoun, an order of sentences, a time."""
+
+_SPACED = r"\d{1,3}(?:[ \u00a0\u202f]\d{3})+(?![\d.,]*\d)"
+_WORD = "|".join(sorted(NUMBER_WORDS, key=len, reverse=True))
+_NUMBER = re.compile(
+    rf"(?P<digits>(?<![\d.,]){_SPACED}|\d+(?:[.,]\d+)*)"
+    rf"(?:(?P<short>k|m|b|\s?(?:mn|bn|tn))\b|[\s-]*(?P<scale>{'|'.join(_SCALE_OF)})\b)?"
+    rf"|\b(?:{_WORD})\b(?:(?:[\s-]+|\s+and\s+)(?:{_WORD})\b)*",
+    re.I,
+)
+_HAS_NUMBER = re.compile(rf"\d|\b(?:{_WORD})\b", re.I)
+_RANGE = re.compile(r"(?<!\d)(\d{2})(\d{2})[\u2013/-](\d{2})(?!\d)")
+_MARKER = re.compile(
+    r"^[ \t]*(?:\(\d{1,3}\)|\d{1,3}[.)]|(?:step|part)[ \t]+\d{1,3})(?=\s|:)", re.M | re.I
+)
+_GROUPED = re.compile(r"\d{1,3}(?:[., \u00a0\u202f]\d{3})+")
+_DECIMAL = re.compile(r"(\d+)[.,](\d+)")
+_ENGLISH = re.compile(r"(\d{1,3}(?:,\d{3})+|\d+)(?:\.(\d+))?")
+
+
+@dataclass(frozen=True)
+class Number:
+    """One number of a text.
+
+    Attributes:
+        text: As it stands.
+        values: What it may be worth; several where a comma or a dot may mean two things.
+    """
+
+    text: str
+    values: frozenset[Decimal]
+
+
+def has_number(text: str) -> bool:
+    """Whether a text may hold a number."""
+    return _HAS_NUMBER.search(text) is not None
+
+
+def numbers(text: str) -> list[Number]:
+    """The numbers of a text.
+
+    Args:
+        text: The text. Numbers that only count the items of a list are left out.
+
+    Returns:
+        Digits, English number words and both with *thousand*, *million*, …, in order. Ordinals and
+        decades count as their number. What is no plain number (a date, a version) counts as its
+        parts.
+
+    Source:
+        Ours.
+
+    Example:
+        >>> found = numbers("1. Of 1,000, one thousand, 1.2 million")
+        >>> [sorted(map(int, one.values)) for one in found]
+        [[1000], [1000], [1200000]]
+    """
+    found: list[Number] = []
+    for match in _NUMBER.finditer(_MARKER.sub("", text)):
+        if match["digits"]:
+            scale = _SCALE_OF.get((match["scale"] or "").lower(), 1)
+            short = _SHORT_SCALES.get((match["short"] or "").strip().lower(), 1)
+            # 5m may be metres as well as millions.
+            scales = (scale, short) if len(match["short"] or "") == 1 else (scale * short,)
+            found += [
+                Number(match.group(), frozenset(value * by for value in values for by in scales))
+                for values in _digit_values(match["digits"])
+            ]
+        else:
+            found += _word_numbers(match.group())
+    return found
+
+
+def values_in(text: str) -> set[Decimal]:
+    """All that the numbers of a text may be worth, for looking others up in it.
+
+    Args:
+        text: The text.
+
+    Returns:
+        The values of `numbers`, beside them those of digits without the scale or the groups that
+        follow, and both ends of ranges of years.
+    """
+    if not has_number(text):
+        return set()
+    values = {value for number in numbers(text) for value in number.values}
+    for start, first, last in _RANGE.findall(text):
+        values.update((Decimal(start + first), Decimal(start + last)))
+    for match in _NUMBER.finditer(text):
+        if match["scale"] or match["short"] or " " in (match["digits"] or ""):
+            parts = re.findall(r"[\d.,]*\d", match["digits"])
+            values.update(value for part in parts for one in _digit_values(part) for value in one)
+    return values
+
+
+def _digit_values(digits: str) -> list[set[Decimal]]:
+    """Values of one number in digits; of several where the digits are no plain number."""
+    if digits.isdecimal():
+        return [{Decimal(digits)}]
+    values: set[Decimal] = set()
+    if english := _ENGLISH.fullmatch(digits):
+        values.add(Decimal(f"{english[1].replace(',', '')}.{english[2] or 0}"))
+    elif decimal := _DECIMAL.fullmatch(digits):
+        values.add(Decimal(f"{decimal[1]}.{decimal[2]}"))
+    if _GROUPED.fullmatch(digits):
+        values.add(Decimal("".join(char for char in digits if char.isdecimal())))
+    parts = re.findall(r"\d+", digits)
+    return [values] if values else [{Decimal(part)} for part in parts]
+
+
+def _word_numbers(run: str) -> list[Number]:
+    """Numbers in a run of number words: *two thousand and five*, but *five, six* as two."""
+    found: list[Number] = []
+    total = current = 0
+    taken: list[str] = []
+    last = 0
+
+    def flush() -> None:
+        nonlocal total, current, last
+        if taken:
+            found.append(Number(" ".join(taken), frozenset({Decimal(total + current)})))
+        total = current = last = 0
+        taken.clear()
+
+    for word in re.findall(r"[a-z]+", run.lower()):
+        if word == "and":
+            continue
+        if (scale := _SCALE_OF.get(word)) is not None:
+            if scale in (12, 100):
+                current = max(current, 1) * scale
+            else:
+                total += max(current, 1) * scale
+                current = 0
+            last = scale
+        else:
+            unit = _UNITS[word]
+            if total == 0 and current == last in range(10, 21) and unit >= 20:
+                current *= 100  # a year: nineteen eighty-four
+            # After a number only a smaller one goes on: twenty-one, but not five six.
+            elif taken and not (last >= 100 or (last in range(20, 100) and unit < 10)):
+                flush()
+            current += unit
+            last = unit
+        taken.append(word)
+    flush()
+    return found

@@ -1,0 +1,100 @@
+"""The Triton kernels, in the interpreter or on a GPU, against double precision.
+
+bf16 is left to a GPU: the interpreter's `tl.dot` is silently wrong there.
+"""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from lmmixup_kernels import lm_head_logprobs
+from lmmixup_kernels.schemes import FLOPS_NHV
+from test_logprobs import FORMS, run
+from whole_logits import Case, made, relative, truth
+
+pytest.importorskip("triton")
+
+# the interpreter's NumPy warns of lanes that are masked away
+pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
+
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+
+
+@pytest.mark.parametrize("scheme", FLOPS_NHV)
+@pytest.mark.parametrize(("N", "V"), [(1, 1003), (70, 4099), (257, 1003)])
+@pytest.mark.parametrize("form", [{}, FORMS[2], FORMS[4]], ids=str)
+def test_against_double_precision(scheme: str, N: int, V: int, form: dict) -> None:
+    case = made(N, V, device=DEVICE, **form)
+    g = torch.randn(N, generator=torch.Generator().manual_seed(1)).to(DEVICE)
+    expected, grads = truth(case, (g, None, None))
+    out, found = run(case, scheme, (g, None, None), backend="triton")
+    for name, a, b, tolerance in zip(("logp", "entropy", "lse"), out, expected,
+                                     (2e-5, 1e-4, 2e-5), strict=False):  # fmt: skip
+        assert (a.double() - b).abs().max() <= tolerance, name
+    if scheme == "score":
+        return
+    assert relative(found[0], grads[0], 1).max() < 3e-5
+    if scheme != "frozen":
+        for a, b in zip(found[1:], grads[1:], strict=True):
+            assert relative(a, b) < 3e-5
+
+
+@pytest.mark.parametrize("scheme", FLOPS_NHV)
+def test_half_precision(scheme: str) -> None:
+    case = made(70, 1003, dtype=torch.float16, device=DEVICE)
+    # as loss scaling does: unscaled, the gradient of a sure row is below fp16's smallest number
+    g = 2.0**10 * torch.rand(70, generator=torch.Generator().manual_seed(1)).add(0.5).to(DEVICE)
+    expected, grads = truth(case, (g, None, None))
+    out, found = run(case, scheme, (g, None, None), backend="triton")
+    assert (out.logp.double() - expected[0]).abs().max() <= 2e-5
+    assert (out.entropy.double() - expected[1]).abs().max() <= 1e-4
+    if scheme != "score":
+        assert relative(found[0], grads[0], 1).max() < 1e-3  # one rounding to fp16
+    if scheme in ("stored", "recompute"):
+        assert relative(found[1], grads[1]) < 1e-3
+
+
+@pytest.mark.parametrize("scheme", ["frozen", "stored", "recompute"])
+def test_gradients_of_entropy_and_lse(scheme: str) -> None:
+    case = made(33, 1003, device=DEVICE, **FORMS[2])
+    rng = torch.Generator().manual_seed(2)
+    grads = tuple(torch.randn(33, generator=rng).to(DEVICE) for _ in range(3))
+    _, expected = truth(case, grads)
+    _, found = run(case, scheme, grads, backend="triton")
+    for a, b in zip(found, expected, strict=True):
+        if a is not None:
+            assert relative(a, b) < 3e-5
+
+
+@pytest.mark.parametrize("scheme", ["frozen", "stored"])
+def test_rows_beyond_the_anchor(scheme: str) -> None:
+    case = made(150, 1003, device=DEVICE)
+    case.hidden[3] *= 60
+    anchor = torch.full((150,), -10.0, device=DEVICE)
+    anchor[77] = 500.0
+    g = torch.ones(150, device=DEVICE)
+    expected, grads = truth(case, (g, None, None))
+    out, found = run(case, scheme, (g, None, None), anchor_logp=anchor, backend="triton")
+    assert out.num_far >= 1
+    assert ((out.logp - expected[0]) / (1 + expected[0].abs())).abs().max() < 2e-5
+    assert relative(found[0], grads[0], 1).max() < 5e-5
+
+
+@pytest.mark.parametrize("scheme", FLOPS_NHV)
+def test_a_row_has_the_same_bits_wherever_it_stands(scheme: str) -> None:
+    case = made(140, 4099, device=DEVICE)
+    whole = run(case, scheme, backend="triton")[0]
+    for rows in (slice(0, 1), slice(65, 66), slice(9, 139)):
+        part = Case(case.hidden[rows], case.weight, case.targets[rows], {})
+        out = run(part, scheme, backend="triton")[0]
+        for a, b in zip(out[:3], whole[:3], strict=True):
+            assert torch.equal(a, b[rows])
+
+
+def test_strided_hidden_is_read_in_place() -> None:
+    case = made(24, 1003, device=DEVICE)
+    tail = torch.zeros(24, 100, device=DEVICE)
+    tail[:, 20:92] = case.hidden
+    flat = lm_head_logprobs(case.hidden, case.weight, case.targets, backend="triton").logp
+    out = lm_head_logprobs(tail[:, 20:92], case.weight, case.targets, backend="triton").logp
+    assert torch.equal(out, flat)
