@@ -102,7 +102,9 @@ def _load_adapter(source: Path, dtype: Any, *, merge_lora: bool, has_shards: boo
     )
     if has_shards:
         weights = {name: value for name, value in _zero_weights(source).items() if "lora_" in name}
-        model.load_state_dict(weights, strict=False)
+        found = model.load_state_dict(weights, strict=False)
+        if not weights or found.unexpected_keys:
+            raise FileError(f"{source}: its ZeRO shards do not fit its adapter_config.json")
     return model.merge_and_unload() if merge_lora else model
 
 

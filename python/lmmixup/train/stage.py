@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 from typing import TYPE_CHECKING, Any
@@ -146,6 +147,8 @@ def prepare(
     Returns:
         The job, ready for its processes.
     """
+    if config.cpu:
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else DeepSpeed warns of no GPU
     is_trained = (open_run.work / FINAL).exists()
     kept = check(mixture, config, open_run.reporter, is_here=is_here and not is_trained)
     _count(open_run, mixture, kept)
