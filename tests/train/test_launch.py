@@ -156,7 +156,7 @@ def test_no_process_outlives_the_one_that_launched_it(
     long = ("--max-steps", "5000", "--epochs", "5000", "--batch-size", "4", "--save-every", "5000")
     parent = subprocess.Popen(command("sft", out, paths, *long, *TWO))
     try:
-        wait_until(lambda: (out / ".sft.partial/work/log.jsonl").exists())
+        wait_until((out / ".sft.partial/work/log.jsonl").exists)
         assert len(ranks(out)) >= 2
     finally:
         parent.kill()
