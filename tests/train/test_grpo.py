@@ -46,7 +46,9 @@ def varied(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_everything_is_logged_and_resumes(
     train: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = train("grpo", "whole", *SHORT)
+    # Two updates a round of outputs, the second of them with weights that have moved on.
+    rounds = (*SHORT, "--rollout-batch-size", "4", "--micro-batch-size", "4")
+    whole = train("grpo", "whole", *rounds)
     assert len(whole) == 4
     wanted = {"reward", "reward/quality", "reward/quality_spread", "reward/alignment",
               "reward/format", "reward/format_spread", "reward/unscored", "reward_std",
@@ -65,8 +67,8 @@ def test_everything_is_logged_and_resumes(
     with monkeypatch.context() as patch:
         stop_after(patch, 3)
         with pytest.raises(RuntimeError, match="stopped"):
-            train("grpo", "out", *SHORT)
-    resumed = train("grpo", "out", *SHORT)
+            train("grpo", "out", *rounds)
+    resumed = train("grpo", "out", *rounds)
     for one, other in zip(whole, resumed, strict=True):
         for key in ("reward", "entropy", "grad_norm", "completions/mean_length", "kl"):
             assert other[key] == pytest.approx(one[key], rel=1e-4, abs=1e-6), key
