@@ -55,7 +55,7 @@ def test_everything_is_logged_and_resumes(
               "frac_reward_zero_std", "completions/mean_length", "kl", "entropy",
               "clip_ratio/region_mean", "grad_norm"}  # fmt: skip
     assert wanted <= set(whole[0])
-    assert "tokens_per_s" in whole[1]
+    assert "tokens_per_s" in whole[2]
     assert whole[0]["reward/format_spread"] > 0
     assert whole[0]["grad_norm"] > 0
     assert whole[0]["kl"] == pytest.approx(0, abs=1e-6)
