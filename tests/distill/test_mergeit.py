@@ -65,9 +65,7 @@ def test_a_merged_record_that_rates_above_its_group_takes_its_place(
     server.script = lambda _number, _request: Reply(text=json.dumps(GOOD))
     table = clustered([NEAR[0], FAR, NEAR[1]])
     rows, result, left = merge(table, server, library, tmp_path / "out")
-    assert [(row["prompt"], row["sources"]) for row in rows] == [
-        (GOOD["prompt"], ["r0-0", "r0-2"])
-    ]
+    assert [(row["prompt"], row["sources"]) for row in rows] == [(GOOD["prompt"], ["r0-0", "r0-2"])]
     assert left == {"r0-1": "no-near-record"}
     assert result.figures["originals_stay"] == 0
     assert rows[0]["mixer"] == "mergeit:m"

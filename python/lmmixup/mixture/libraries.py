@@ -12,7 +12,7 @@ import pyarrow as pa
 from lmmixup import library
 from lmmixup.contract import join_answer
 from lmmixup.library.metrics import confusion, quadratic_kappa, spearman
-from lmmixup.library.scorer import NUM_CLASSES
+from lmmixup.library.scores import NUM_CLASSES
 from lmmixup.pool import open_pool
 
 if TYPE_CHECKING:
