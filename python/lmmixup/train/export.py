@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,7 +115,8 @@ def _zero_weights(source: Path) -> Mapping[str, Any]:
         get_fp32_state_dict_from_zero_checkpoint,
     )
 
-    weights: Mapping[str, Any] = get_fp32_state_dict_from_zero_checkpoint(str(source))
+    with redirect_stdout(sys.stderr):  # it prints what it does
+        weights: Mapping[str, Any] = get_fp32_state_dict_from_zero_checkpoint(str(source))
     return weights
 
 
