@@ -62,6 +62,7 @@ def test_everything_is_logged_and_resumes(
     assert whole[-1]["kl"] > 0
     manifest = json.loads((tmp_path / "whole" / "grpo" / "manifest.json").read_text())
     assert manifest["config"]["beta"] == 0.01
+    assert manifest["figures"]["log_probs_by"] == "trl"
     assert manifest["figures"]["rewards"]["mapping"] == "p_ge_4"
 
     with monkeypatch.context() as patch:
