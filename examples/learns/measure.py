@@ -24,8 +24,8 @@ def main() -> None:
     parser.add_argument("mixture", type=Path)
     parser.add_argument("out", type=Path)
     parser.add_argument("--clusters", type=int, default=150)
-    parser.add_argument("--max-prompt-tokens", type=int, default=640)
-    parser.add_argument("--max-completion-tokens", type=int, default=256)
+    parser.add_argument("--max-prompt-tokens", type=int, default=512)
+    parser.add_argument("--max-completion-tokens", type=int, default=128)
     given = parser.parse_args()
 
     tokenizer = load_tokenizer(SftConfig(model=given.model))

@@ -17,17 +17,17 @@ model=$(python -c 'from importlib.util import find_spec as f; print(f("llm_smoll
 model=$(echo "$model"/*.gguf)
 held_out=150
 
-# A third of the time goes to measuring; of the rest GRPO takes four fifths. Seconds of a step on 2 cores: SFT 10, GRPO 50.
+# A third of the time goes to measuring; of the rest GRPO takes four fifths. Seconds of a step on 2 free cores: SFT 15, GRPO 60.
 seconds=$((minutes * 60 / ${#seeds[@]}))
-sft_steps=$((seconds * 2 / 3 / 5 / 10))
-grpo_steps=$((seconds * 2 / 3 * 4 / 5 / 50))
+sft_steps=$((seconds * 2 / 3 / 5 / 15))
+grpo_steps=$((seconds * 2 / 3 * 4 / 5 / 60))
 
 if [ ! -e "$out/mixture" ]; then
     lmmixup mixture build "$texts" -o "$out/mixture" --min-variants 2 --max-variants 3 --mean-variants 2.5 \
-        --max-characters 400 --max-prompt-tokens 640 --fuse 0
+        --max-characters 300 --max-prompt-tokens 512 --fuse 0 --no-cot
 fi
 
-measure() {  # NAME MODEL
+measure() {  # NAME MODEL FOLDER
     [ -e "$3/$1.json" ] || python "$here/measure.py" "$2" "$out/mixture" "$3/$1.json" --clusters $held_out
 }
 
@@ -37,12 +37,12 @@ for seed in "${seeds[@]}"; do
     folder=$out/seed-$seed
     if [ ! -e "$folder/sft" ]; then
         lmmixup train sft --preset cpu-135m --model "$model" --data "$out/mixture" -o "$folder" --seed "$seed" \
-            --max-steps $sft_steps --max-tokens 768
+            --max-steps $sft_steps --max-tokens 640
     fi
     measure sft "$folder/sft" "$folder"
     if [ ! -e "$folder/grpo" ]; then
         lmmixup train grpo --preset cpu-135m --model "$folder/sft" --data "$out/mixture" --library "$out/mixture/library" \
-            -o "$folder" --seed "$seed" --max-steps $grpo_steps --max-prompt-tokens 640
+            -o "$folder" --seed "$seed" --max-steps $grpo_steps --max-prompt-tokens 512
     fi
     measure grpo "$folder/grpo" "$folder"
 done

@@ -39,7 +39,8 @@ def test_wheel_holds_the_package_and_nothing_else(dist: Path) -> None:
     version = wheel.name.split("-")[1]
     assert tops == {"lmmixup", f"lmmixup-{version}.dist-info"}
     for name in ("py.typed", "_rust.pyi", "_rust.abi3.so", "ops/__init__.py", "cli/__init__.py",
-                 "rate/rubrics/qa.md"):  # fmt: skip
+                 "rate/rubrics/qa.md", "train/presets/smoke.yaml",
+                 "train/zero/zero3.json"):  # fmt: skip
         assert f"lmmixup/{name}" in names
     sources = {
         f"lmmixup/{path.relative_to(ROOT / 'python' / 'lmmixup')}"

@@ -46,27 +46,30 @@ def varied(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_everything_is_logged_and_resumes(
     train: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = train("grpo", "whole", *SHORT)
+    # Two updates a round of outputs, the second of them with weights that have moved on.
+    rounds = (*SHORT, "--rollout-batch-size", "4", "--micro-batch-size", "4")
+    whole = train("grpo", "whole", *rounds)
     assert len(whole) == 4
     wanted = {"reward", "reward/quality", "reward/quality_spread", "reward/alignment",
               "reward/format", "reward/format_spread", "reward/unscored", "reward_std",
               "frac_reward_zero_std", "completions/mean_length", "kl", "entropy",
               "clip_ratio/region_mean", "grad_norm"}  # fmt: skip
     assert wanted <= set(whole[0])
-    assert "tokens_per_s" in whole[1]
+    assert "tokens_per_s" in whole[2]
     assert whole[0]["reward/format_spread"] > 0
     assert whole[0]["grad_norm"] > 0
     assert whole[0]["kl"] == pytest.approx(0, abs=1e-6)
     assert whole[-1]["kl"] > 0
     manifest = json.loads((tmp_path / "whole" / "grpo" / "manifest.json").read_text())
     assert manifest["config"]["beta"] == 0.01
+    assert manifest["figures"]["log_probs_by"] == "trl"
     assert manifest["figures"]["rewards"]["mapping"] == "p_ge_4"
 
     with monkeypatch.context() as patch:
         stop_after(patch, 3)
         with pytest.raises(RuntimeError, match="stopped"):
-            train("grpo", "out", *SHORT)
-    resumed = train("grpo", "out", *SHORT)
+            train("grpo", "out", *rounds)
+    resumed = train("grpo", "out", *rounds)
     for one, other in zip(whole, resumed, strict=True):
         for key in ("reward", "entropy", "grad_norm", "completions/mean_length", "kl"):
             assert other[key] == pytest.approx(one[key], rel=1e-4, abs=1e-6), key

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from training import invoke, read_log, stop_after
 from lmmixup.train import checkpoint, export
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 pytestmark = [
     pytest.mark.torch, pytest.mark.slow, pytest.mark.timeout(900),
@@ -144,3 +145,40 @@ def test_a_wrong_loss_in_one_process_is_one_line(paths: dict[str, Path], tmp_pat
     assert "Traceback" not in done.stderr
     said = json.loads((tmp_path / "out/.sft.partial/work/nan_batch.json").read_text())
     assert said["ids"]
+
+
+def test_no_process_outlives_the_one_that_launched_it(
+    paths: dict[str, Path], tmp_path: Path
+) -> None:
+    if sys.platform != "linux":
+        pytest.skip("processes end with their parent on Linux only")
+    out = tmp_path / "out"
+    long = ("--max-steps", "5000", "--epochs", "5000", "--batch-size", "4", "--save-every", "5000")
+    parent = subprocess.Popen(command("sft", out, paths, *long, *TWO))
+    try:
+        wait_until((out / ".sft.partial/work/log.jsonl").exists)
+        assert len(ranks(out)) >= 2
+    finally:
+        parent.kill()
+        parent.wait()
+    wait_until(lambda: not ranks(out))
+
+
+def wait_until(is_so: Callable[[], bool]) -> None:
+    for _ in range(2400):
+        if is_so():
+            return
+        time.sleep(0.1)
+    pytest.fail("nothing happened for four minutes")
+
+
+def ranks(out: Path) -> list[str]:
+    """Processes that were given the job of an output: the launcher's and the ranks."""
+    job, found = str(out / ".sft.partial" / "work" / "job.json").encode(), []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            if job in (process / "cmdline").read_bytes():
+                found.append(process.name)
+        except OSError:
+            continue
+    return found

@@ -201,7 +201,8 @@ class GrpoConfig(TrainConfig, RewardConfig):
 
     kernels: Literal["auto", "on", "off"] = "auto"
     """Log-probabilities by the kernels of `lmmixup-kernels`; `auto` takes them where there are a
-    GPU and the package."""
+    GPU and the package, but not under ZeRO-3, which spreads the head's weight too. The manifest
+    says which were taken."""
 
     @property
     def sequences(self) -> int:

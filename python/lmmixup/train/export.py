@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -102,7 +104,9 @@ def _load_adapter(source: Path, dtype: Any, *, merge_lora: bool, has_shards: boo
     )
     if has_shards:
         weights = {name: value for name, value in _zero_weights(source).items() if "lora_" in name}
-        model.load_state_dict(weights, strict=False)
+        found = model.load_state_dict(weights, strict=False)
+        if not weights or found.unexpected_keys:
+            raise FileError(f"{source}: its ZeRO shards do not fit its adapter_config.json")
     return model.merge_and_unload() if merge_lora else model
 
 
@@ -111,7 +115,8 @@ def _zero_weights(source: Path) -> Mapping[str, Any]:
         get_fp32_state_dict_from_zero_checkpoint,
     )
 
-    weights: Mapping[str, Any] = get_fp32_state_dict_from_zero_checkpoint(str(source))
+    with redirect_stdout(sys.stderr):  # it prints what it does
+        weights: Mapping[str, Any] = get_fp32_state_dict_from_zero_checkpoint(str(source))
     return weights
 
 

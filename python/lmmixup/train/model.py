@@ -41,6 +41,7 @@ def load_tokenizer(config: TrainConfig) -> Any:
     """
     from transformers import AutoTokenizer  # noqa: PLC0415
 
+    be_quiet()
     if not config.model:
         raise ArgumentError("name the model to start from with --model")
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 from typing import TYPE_CHECKING, Any
@@ -146,6 +147,8 @@ def prepare(
     Returns:
         The job, ready for its processes.
     """
+    if config.cpu:
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else DeepSpeed warns of no GPU
     is_trained = (open_run.work / FINAL).exists()
     kept = check(mixture, config, open_run.reporter, is_here=is_here and not is_trained)
     _count(open_run, mixture, kept)
@@ -171,28 +174,26 @@ def _train(job: Job, reporter: Reporter, show: Callable[[str], None]) -> None:
     train(job, show)
 
 
+_LAYOUT = {"processes", "zero", "offload"}
+"""Settings by which the state in a checkpoint is laid out."""
+
+
 def _refuse_other(stage_run: StageRun) -> None:
     """Keeps hours of training from being replaced because an option changed."""
     earlier = stage_run.earlier_key()
     if earlier is None or stage_run.overwrite or earlier == stage_run.key():
         return
-    differs = [
-        f"{name} {old!r} there, {new!r} now"
-        for name, old, new in _differences(earlier, stage_run.key())
-    ]
-    now: Any = stage_run.config
+    differs = _differences(earlier, stage_run.key())
     hint = "name another folder, or start anew with --overwrite"
-    if "processes" in " ".join(differs) or "zero" in " ".join(differs):
-        last = checkpoint.last_whole(stage_run.work / "checkpoints")
-        if last is not None:
-            hint = (
-                f"a checkpoint goes on with the processes and the ZeRO stage that it was made "
-                f"with; `lmmixup train export {last} -o MODEL` makes a model of it, which "
-                f"--model MODEL -o NEW starts from with {now.processes}"
-            )
+    last = checkpoint.last_whole(stage_run.work / "checkpoints")
+    if last is not None and not _LAYOUT.isdisjoint(name for name, _, _ in differs):
+        hint = (
+            "a checkpoint goes on with the processes and the ZeRO stage that it was made with; "
+            f"`lmmixup train export {last} -o MODEL` makes a model of it to start anew from"
+        )
+    said = "; ".join(f"{name} {old!r} there, {new!r} now" for name, old, new in differs[:3])
     raise OutputExistsError(
-        f"{stage_run.output}: holds the work of another run ({'; '.join(differs[:3])}); "
-        f"hint: {hint}"
+        f"{stage_run.output}: holds the work of another run ({said}); hint: {hint}"
     )
 
 

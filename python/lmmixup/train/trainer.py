@@ -37,6 +37,7 @@ class Guarded:
     save_limit: int
     show: Callable[[str], None]
     kind: str
+    log_probs_by = "trl"
     # Of TRL's trainer:
     accelerator: Any
     args: Any
@@ -187,6 +188,8 @@ def grpo_trainer_class(config: GrpoConfig) -> type[Any]:
     class GrpoTrainer(Guarded, base):  # type: ignore[misc, valid-type]
         """GRPO trainer whose batches know their rows."""
 
+        log_probs_by = base.__module__.split(".")[0]
+
         def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
             made: dict[str, Any] = super()._generate_and_score_completions(inputs)
             rows = [example["row"] for example in inputs]
@@ -202,7 +205,7 @@ def grpo_trainer_class(config: GrpoConfig) -> type[Any]:
 
 
 def _kernel_trainer(config: GrpoConfig) -> type[Any] | None:
-    if config.kernels == "off":
+    if config.kernels == "off" or (config.kernels == "auto" and config.zero == 3):
         return None
     try:
         from lmmixup_kernels.trl import GRPOTrainer  # noqa: PLC0415

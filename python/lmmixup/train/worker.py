@@ -65,6 +65,7 @@ def _save(job: Job, trainer: Any) -> None:
         state = {
             "steps": trainer.state.global_step,
             "epochs": trainer.state.epoch,
+            "log_probs_by": trainer.log_probs_by,
             "parameters": sum(_numel(weight) for weight in trainer.model.parameters()),
         }
         (partial / "trained.json").write_text(json.dumps(state) + "\n")
