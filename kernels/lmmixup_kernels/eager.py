@@ -77,8 +77,12 @@ def score(
 
 
 def _score_some(
-    hidden_NH: torch.Tensor, head: Head, target_N: torch.Tensor, *, need_entropy: bool,
-    only: torch.Tensor
+    hidden_NH: torch.Tensor,
+    head: Head,
+    target_N: torch.Tensor,
+    *,
+    need_entropy: bool,
+    only: torch.Tensor,
 ) -> Sums:
     rows = only.nonzero().squeeze(1)
     some = score(hidden_NH[rows], head, target_N[rows], need_entropy=need_entropy)

@@ -86,7 +86,9 @@ def _check(
     embeddings: torch.Tensor | None, references: torch.Tensor | None,
 ) -> None:  # fmt: skip
     if rewards.ndim != 2 or not rewards.is_floating_point():
-        raise ValueError(f"rewards must be (N, M) floats, got {rewards.dtype} {tuple(rewards.shape)}")
+        raise ValueError(
+            f"rewards must be (N, M) floats, got {rewards.dtype} {tuple(rewards.shape)}"
+        )
     if weights.shape not in (rewards.shape, rewards.shape[1:]):
         raise ValueError(
             f"weights must have shape {tuple(rewards.shape[1:])} or {tuple(rewards.shape)}, "

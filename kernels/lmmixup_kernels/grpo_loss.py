@@ -163,7 +163,8 @@ def _check(
     for name, tensor in (("mask", mask), ("old_logp", old_logp), ("ref_logp", ref_logp)):
         if tensor is not None and tensor.shape != logp.shape:
             raise ValueError(
-                f"{name} must have the shape of logp, {tuple(logp.shape)}, got {tuple(tensor.shape)}"
+                f"{name} must have the shape of logp, {tuple(logp.shape)}, "
+                f"got {tuple(tensor.shape)}"
             )
     if advantage.shape not in (logp.shape[:1], logp.shape):
         raise ValueError(

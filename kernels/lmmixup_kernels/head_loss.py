@@ -91,7 +91,7 @@ def _cuts(num_rows: int, ends: Sequence[int] | None, chunk: int) -> list[int]:
 
 class _HeadLoss(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, hidden, weight, bias, targets, loss_fn, cuts, options):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN205
+    def forward(ctx, hidden, weight, bias, targets, loss_fn, cuts, options):  # type: ignore[no-untyped-def]
         inputs = (hidden, weight, bias)
         sums: list[Tensor | None] = [
             torch.zeros_like(t, dtype=torch.float32) if t is not None and need else None
@@ -123,7 +123,7 @@ class _HeadLoss(torch.autograd.Function):
         return loss
 
     @staticmethod
-    def backward(ctx, grad):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN205
+    def backward(ctx, grad):  # type: ignore[no-untyped-def]
         sums = ctx.saved_tensors
         made = (
             None if s is None else (s * grad).to(dtype)

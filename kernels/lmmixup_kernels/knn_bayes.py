@@ -109,7 +109,9 @@ def _check(
     if len(library) - (itself_from is not None) < k:
         raise ValueError(f"expected at least k = {k} neighbours, got {len(library)} library rows")
     if labels.device.type == "cpu" and not bool(((labels >= 0) & (labels < num_classes)).all()):
-        raise ValueError(f"labels must be in 0..{num_classes - 1}, got {labels.min()}..{labels.max()}")
+        raise ValueError(
+            f"labels must be in 0..{num_classes - 1}, got {labels.min()}..{labels.max()}"
+        )
 
 
 @cache

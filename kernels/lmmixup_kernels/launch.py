@@ -65,7 +65,8 @@ def score(
         score_kernel[(triton.cdiv(N, tiles.rows) * spans,)](
             hidden_NH, head.weight_VH, head.bias_V, target_N, only, part,
             N, head.size, H, hidden_NH.stride(0), head.weight_VH.stride(0), *_scalars(head),
-            ENTROPY=need_entropy, ONLY=only is not None, SPAN=SCORE_SPAN, **_options(hidden_NH, head, tiles),
+            ENTROPY=need_entropy, ONLY=only is not None, SPAN=SCORE_SPAN,
+            **_options(hidden_NH, head, tiles),
         )  # fmt: skip
     join_kernel[(triton.cdiv(N, ROWS),)](part, made, N, spans, R=ROWS, **FUSION)
     return Sums(*made)

@@ -14,7 +14,7 @@ SCORE_SPAN = 4096
 """Columns whose statistics belong together in `score`; fixed, so that bits do not depend on N."""
 
 MOST = 60.0
-"""|log S| beyond which a row's anchor is not to be used; `fp16` would hold less, so it is not used."""
+"""|log S| beyond which a row's anchor is too far."""
 
 FAR = -1.0e30
 """A maximum before the first logit; finite, so that differences stay finite."""
@@ -91,6 +91,7 @@ def from_anchor(
 
 def either(far: torch.Tensor, there: Statistics, here: Statistics) -> Statistics:
     """Rows of `there` where `far`, of `here` elsewhere."""
+
     def pick(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         return torch.where(far, a, b) if len(b) == len(far) else b
 

@@ -1,8 +1,8 @@
 """A drop-in for TRL's `GRPOTrainer`: log-probs and entropy from `lm_head_logprobs`.
 
-TRL is not patched. The trainer asks its models, as TRL 1.16 does, with `fused_lm_head=True` for the
-log-probs of policy, old and reference passes; here the models answer by the kernel, inside their own
-forward, so that DDP, PEFT, gradient checkpointing and ZeRO-3 see a forward like any other.
+TRL is not patched. TRL 1.16 asks its models with `fused_lm_head=True` for the log-probs of policy,
+old and reference passes; here the models answer by the kernel, inside their own forward, so that
+DDP, PEFT, gradient checkpointing and ZeRO-3 see a forward like any other.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Log-probabilities where each rank holds a part of the vocabulary.
 
-Shapes: N rows, H hidden, V_r columns of this rank; every rank has the same hidden states and labels.
+Shapes: N rows, H hidden, V_r columns of this rank. Hidden states and labels are the same on all.
 """
 
 from __future__ import annotations
@@ -67,7 +67,9 @@ def vocab_parallel_logprobs(
         )
     head = Head(weight, bias, logit_scale, softcap or 0.0, temperature)
     check_head(hidden, head)
-    check_same_device([("weight", weight), ("hidden", hidden), ("targets", targets), ("bias", bias)])
+    check_same_device(
+        [("weight", weight), ("hidden", hidden), ("targets", targets), ("bias", bias)]
+    )
     chosen = choose("vocab_parallel_logprobs", hidden, backend)
     sizes = [None] * dist.get_world_size(group)
     dist.all_gather_object(sizes, len(weight), group=group)
@@ -82,7 +84,12 @@ def vocab_parallel_logprobs(
         (float(logit_scale), float(softcap or 0.0), float(temperature)), need_entropy, chosen,
     )  # fmt: skip
     return LogProbs(
-        logp, entropy if need_entropy else None, lse, "recompute", bad.sum(), bad.new_zeros(()).long()
+        logp,
+        entropy if need_entropy else None,
+        lse,
+        "recompute",
+        bad.sum(),
+        bad.new_zeros(()).long(),
     )
 
 
@@ -100,7 +107,9 @@ def _join(local: Sums, group: Any) -> Sums:
 
 class _VocabParallel(torch.autograd.Function):
     @staticmethod
-    def forward(ctx, hidden, weight, bias, local_target, bad, group, scalars, need_entropy, backend):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN205
+    def forward(
+        ctx, hidden, weight, bias, local_target, bad, group, scalars, need_entropy, backend
+    ):  # type: ignore[no-untyped-def]
         head = Head(weight, bias, *scalars)
         ops = implementation(backend)
         local = ops.score(hidden, head, local_target, need_entropy=need_entropy)
@@ -115,7 +124,7 @@ class _VocabParallel(torch.autograd.Function):
         return found.logp, found.entropy, found.lse
 
     @staticmethod
-    def backward(ctx, g, g_entropy, g_lse):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN205
+    def backward(ctx, g, g_entropy, g_lse):  # type: ignore[no-untyped-def]
         hidden, weight, bias, target, logp, entropy, lse, rest = ctx.saved_tensors
         g = torch.zeros_like(logp) if g is None else g
         p_y = torch.exp(logp)

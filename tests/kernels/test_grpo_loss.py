@@ -7,8 +7,9 @@ from collections import defaultdict
 
 import pytest
 import torch
-from lmmixup_kernels import grpo_loss, lm_head_logprobs, lm_head_loss
 from whole_logits import made, relative
+
+from lmmixup_kernels import grpo_loss, lm_head_logprobs, lm_head_loss
 
 B, T = 6, 11
 
@@ -116,7 +117,7 @@ def test_chunks_give_the_composed_loss(loss_type: str, level: str, chunk: int) -
     advantage = torch.tensor([1.0, -1.0, 0.5, 2.0])
     options = {"loss_type": loss_type, "level": level, "num_tokens": 48, "max_length": length}
 
-    def part(out, rows: slice) -> torch.Tensor:  # noqa: ANN001
+    def part(out, rows: slice) -> torch.Tensor:
         some = slice(rows.start // length, rows.stop // length)
         shape = (-1, length)
         found = grpo_loss(

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from lmmixup_kernels import lm_head_logprobs
-from lmmixup_kernels.schemes import FLOPS_NHV
 from test_logprobs import FORMS, run
 from whole_logits import Case, made, relative, truth
+
+from lmmixup_kernels import lm_head_logprobs
+from lmmixup_kernels.schemes import FLOPS_NHV
 
 pytest.importorskip("triton")
 
