@@ -146,6 +146,7 @@ def _launch(
 
     from lmmixup_kernels.advantage_kernel import advantage_kernel
     from lmmixup_kernels.head import columns_are_rows
+    from lmmixup_kernels.launch import FUSION
 
     N, M = rewards.shape
     total, advantage = torch.empty(N, device=rewards.device), torch.empty(N, device=rewards.device)
@@ -160,6 +161,6 @@ def _launch(
             rewards, weights, a, b, total, advantage, flat,
             group_size, M, D, *strides, epsilon, threshold, alignment_weight,
             ALIGN=align, G=triton.next_power_of_2(group_size),
-            W=triton.next_power_of_2(max(M, 1)), DEPTH=min(256, triton.next_power_of_2(max(D, 16))),
+            W=triton.next_power_of_2(max(M, 1)), DEPTH=min(256, triton.next_power_of_2(max(D, 16))), **FUSION,
         )  # fmt: skip
     return GroupAdvantage(advantage, total, flat)

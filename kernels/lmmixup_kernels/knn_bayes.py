@@ -147,6 +147,7 @@ def _launch(
 ) -> torch.Tensor:
     import triton
 
+    from lmmixup_kernels.launch import FUSION
     from lmmixup_kernels.posterior_kernel import posterior_kernel
 
     (Q, k), C = indices.shape, table.shape[1]
@@ -155,6 +156,6 @@ def _launch(
         rows = 64
         posterior_kernel[(triton.cdiv(Q, rows),)](
             indices, labels, table, before, posterior, Q, k, C,
-            R=rows, K=triton.next_power_of_2(k), WIDTH=triton.next_power_of_2(C),
+            R=rows, K=triton.next_power_of_2(k), WIDTH=triton.next_power_of_2(C), **FUSION,
         )  # fmt: skip
     return posterior
