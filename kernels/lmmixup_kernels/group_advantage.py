@@ -161,6 +161,7 @@ def _launch(
             rewards, weights, a, b, total, advantage, flat,
             group_size, M, D, *strides, epsilon, threshold, alignment_weight,
             ALIGN=align, G=triton.next_power_of_2(group_size),
-            W=triton.next_power_of_2(max(M, 1)), DEPTH=min(256, triton.next_power_of_2(max(D, 16))), **FUSION,
+            W=triton.next_power_of_2(max(M, 1)), DEPTH=min(256, triton.next_power_of_2(max(D, 16))),
+            **FUSION,
         )  # fmt: skip
     return GroupAdvantage(advantage, total, flat)

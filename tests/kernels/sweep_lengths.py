@@ -31,9 +31,20 @@ class Driver:
 
 
 def main() -> None:
-    from lmmixup_kernels import advantage_kernel, exp_kernel, gradient_kernel, launch, score_kernel
-    from lmmixup_kernels import group_advantage, knn_bayes, posterior_kernel, target_kernel, tiles
-    from lmmixup_kernels import topk, topk_kernel  # noqa: F401
+    from lmmixup_kernels import (  # noqa: F401
+        advantage_kernel,
+        exp_kernel,
+        gradient_kernel,
+        group_advantage,
+        knn_bayes,
+        launch,
+        posterior_kernel,
+        score_kernel,
+        target_kernel,
+        tiles,
+        topk,
+        topk_kernel,
+    )
     from lmmixup_kernels.head import Head
 
     triton.runtime.driver.set_active(Driver())

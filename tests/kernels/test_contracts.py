@@ -6,17 +6,18 @@ import warnings
 
 import pytest
 import torch
+from torch.utils.flop_counter import FlopCounterMode
+from whole_logits import made, relative, truth
+
 from lmmixup_kernels import FallbackWarning, backend, lm_head_logprobs
 from lmmixup_kernels.head import Head
 from lmmixup_kernels.schemes import FLOPS_NHV, exp_dtype
 from lmmixup_kernels.steps import Row, backward_step, forward_step
-from torch.utils.flop_counter import FlopCounterMode
-from whole_logits import made, relative, truth
 
 MIB = 1 << 20
 
 
-def flops(case, scheme: str, g: torch.Tensor) -> int:  # noqa: ANN001
+def flops(case, scheme: str, g: torch.Tensor) -> int:
     """Of products, forward and backward; an op hides them from the counter, its steps do not."""
     head, anchor = Head(case.weight), torch.full((len(case.hidden),), -10.0)
     wanted = [scheme != "score", scheme not in ("score", "frozen"), False]
@@ -45,7 +46,7 @@ def test_rows_without_gradient_skip_the_backward(scheme: str, expected: int) -> 
     assert flops(made(N, V, H), scheme, g) == expected * N * V * H
 
 
-def peak(run) -> int:  # noqa: ANN001
+def peak(run) -> int:
     """Most bytes that the CPU's allocator held above those at the start."""
     with torch.profiler.profile(
         activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
@@ -83,7 +84,7 @@ def test_memory(scheme: str, dtype: torch.dtype) -> None:
 
 
 def test_bf16_errors_stay_within_one_rounding() -> None:
-    """dX and dW against the recomputed gradient, rounded to bf16 once, in products of fp32."""
+    """DX and dW against the recomputed gradient, rounded to bf16 once, in products of fp32."""
     N, V = 128, 8192
     case = made(N, V, dtype=torch.bfloat16)
     g = torch.randn(N, generator=torch.Generator().manual_seed(0))
@@ -136,7 +137,7 @@ def test_a_fallback_is_said_once() -> None:
 def test_triton_is_refused_where_it_cannot_run(monkeypatch: pytest.MonkeyPatch) -> None:
     case = made(3, 50)
     wide = case.hidden.double(), case.weight.double()
-    with pytest.raises(ValueError, match="dtype torch.float64 is none of bfloat16"):
+    with pytest.raises(ValueError, match=r"dtype torch\.float64 is none of bfloat16"):
         lm_head_logprobs(*wide, case.targets, backend="triton")
     with pytest.raises(ValueError, match="backend must be triton, eager or None, got 'cuda'"):
         lm_head_logprobs(case.hidden, case.weight, case.targets, backend="cuda")

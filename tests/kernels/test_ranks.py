@@ -15,12 +15,14 @@ HERE = Path(__file__).parent
 
 def run(what: str) -> None:
     env = {**os.environ, "PYTHONPATH": f"{HERE.parents[1] / 'kernels'}:{HERE}",
-           "OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu"}  # fmt: skip
+           "OMP_NUM_THREADS": "1",
+           # DeepSpeed builds its exchange between processes with the ninja beside this Python
+           "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}  # fmt: skip
     env.pop("TRITON_INTERPRET", None)
     command = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2"]
     done = subprocess.run(
         [sys.executable, *command, str(HERE / "ranks.py"), what],
-        env=env, capture_output=True, text=True, timeout=280,
+        env=env, capture_output=True, text=True, timeout=280, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-4000:]
     assert done.stdout.count("equal") == 2

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import torch
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 trl = pytest.importorskip("trl")
 transformers = pytest.importorskip("transformers")
