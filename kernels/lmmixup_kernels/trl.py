@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import types
 import warnings
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -24,7 +25,8 @@ KNOWN = (1, 16)
 """The TRL whose calls this module knows."""
 
 
-class HeadOutput(ModelOutput):
+@dataclass
+class HeadOutput(ModelOutput):  # type: ignore[misc]
     """What a model with `add_logprob_head` gives for `fused_lm_head=True`.
 
     Attributes:
