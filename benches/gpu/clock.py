@@ -19,6 +19,7 @@ class Deadline:
         self.end = time.monotonic() + seconds
 
     def left(self) -> float:
+        """Seconds; below 0 when it is over."""
         return self.end - time.monotonic()
 
 
@@ -70,8 +71,8 @@ def side_by_side(
     for _ in range(rounds):
         if deadline.left() < 0:
             break
-        for name in runs:
-            runs[name].append(once(contenders[name], device))
+        for name, times in runs.items():
+            times.append(once(contenders[name], device))
     first = next(iter(runs), None)
     made = {}
     for name, times in runs.items():

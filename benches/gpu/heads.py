@@ -85,8 +85,9 @@ def contenders(kind: str, num_logits: int, device: str) -> tuple[dict[str, Conte
     schemes = {"forward": ["score"], "frozen": ["frozen"], "full": ["stored", "recompute"]}[kind]
     found: dict[str, Contender] = {f"ours {scheme}": partial(ours, scheme) for scheme in schemes}
     out: dict[str, str] = {}
-    for name, package, run in (("trl", "trl", trl), ("liger", "liger_kernel", liger),
-                               ("cce", "cut_cross_entropy", cce), ("verl", "verl", verl)):  # fmt: skip
+    peers = (("trl", trl), ("liger_kernel", liger), ("cut_cross_entropy", cce), ("verl", verl))
+    for package, run in peers:
+        name = run.__name__
         if importlib.util.find_spec(package) is None:
             out[name] = f"{package} is not installed"
         else:
