@@ -83,7 +83,7 @@ def compile_one(target: str, name: str, dtype: str) -> Compiled:
     source = ASTSource(kernel, types, fixed, whole)  # type: ignore[arg-type]
     options = {"num_warps": tile.num_warps, "num_stages": tile.num_stages, "enable_fp_fusion": True}
     made = triton.compile(source, target=GPUTarget(kind, arch, warp), options=options)
-    registers, spills, text = _amd(made) if kind == "hip" else _nvidia(made, int(arch))
+    registers, spills, text = _amd(made) if kind == "hip" else _nvidia(made, int(target[3:]))
     cores = len(re.findall(re.escape(TENSOR_CORES[target]), text))
     faults = []
     if spills:

@@ -140,7 +140,9 @@ def _average(
         return total / (len(mask) * (mask.shape[1] if max_length is None else max_length))
     if loss_type == "bnpo" or num_tokens is None:
         return total / mask.sum().clamp(min=1)
-    return total / (num_tokens.clamp(min=1) if torch.is_tensor(num_tokens) else max(num_tokens, 1))
+    if isinstance(num_tokens, torch.Tensor):
+        return total / num_tokens.clamp(min=1)
+    return total / max(num_tokens, 1)
 
 
 def _mean(values: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:

@@ -31,7 +31,7 @@ class Head:
     @property
     def size(self) -> int:
         """V."""
-        return self.weight_VH.shape[0]
+        return int(self.weight_VH.shape[0])
 
     @property
     def factor(self) -> float:

@@ -15,7 +15,7 @@ from lmmixup_kernels import eager
 from lmmixup_kernels.backend import Backend
 from lmmixup_kernels.head import Head
 from lmmixup_kernels.products import add_product, product
-from lmmixup_kernels.statistics import Statistics, either, from_anchor, from_sums
+from lmmixup_kernels.statistics import RowGradient, Statistics, either, from_anchor, from_sums
 
 Scheme = Literal["score", "frozen", "stored", "recompute"]
 
@@ -186,7 +186,7 @@ def recompute(
     hidden_NH: torch.Tensor,
     head: Head,
     target_N: torch.Tensor,
-    rows: tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None, torch.Tensor],
+    rows: RowGradient,
     wanted: Wanted,
     backend: Backend,
 ) -> Grads:
@@ -196,7 +196,7 @@ def recompute(
         hidden_NH: Hidden states.
         head: The head.
         target_N: Labels.
-        rows: As `eager.gradients` takes them.
+        rows: How it follows from p.
         wanted: What to make.
         backend: What runs the slices.
     """
@@ -213,8 +213,7 @@ def recompute(
             at = slice(row, row + ROWS)
             x = hidden_NH[at]
             G = buffer[: len(x), : columns.stop - start]
-            some = tuple(None if v is None else (v[at] if len(v) else v) for v in rows)
-            ops.gradients(x, head, target_N[at], some, start, G)
+            ops.gradients(x, head, target_N[at], rows.at(at), start, G)
             if dX is not None:
                 add_product(dX[at], G, head.weight_VH[columns])
             if dW is not None and dW_C is None:

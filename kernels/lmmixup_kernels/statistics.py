@@ -7,6 +7,7 @@ their relative accuracy. All per row, (N,) float32.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
@@ -52,6 +53,31 @@ class Sums:
     s: torch.Tensor
     xs: torch.Tensor
     zy: torch.Tensor
+
+
+class RowGradient(NamedTuple):
+    """How dloss/dz of a row follows from its p: (weight - of_entropy (log p + entropy)) p.
+
+    Attributes:
+        lse: Log-sum-exp.
+        weight: Of p at v != y.
+        at_label: dloss/dz at the label.
+        of_entropy: Gradient of the entropy, or `None`.
+        entropy: The entropy; not read without `of_entropy`.
+    """
+
+    lse: torch.Tensor
+    weight: torch.Tensor
+    at_label: torch.Tensor
+    of_entropy: torch.Tensor | None
+    entropy: torch.Tensor
+
+    def at(self, rows: torch.Tensor | slice) -> RowGradient:
+        """Some of the rows."""
+        parts = (self.lse[rows], self.weight[rows], self.at_label[rows])
+        if self.of_entropy is None:
+            return RowGradient(*parts, None, self.entropy[:0])
+        return RowGradient(*parts, self.of_entropy[rows], self.entropy[rows])
 
 
 def from_sums(sums: Sums, *, need_entropy: bool) -> Statistics:

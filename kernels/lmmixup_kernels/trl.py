@@ -98,7 +98,7 @@ def _whole(parameter: Any) -> Any:
     return parameter.full_tensor() if hasattr(parameter, "full_tensor") else parameter
 
 
-def _scales(config: Any) -> dict[str, float]:
+def _scales(config: Any) -> dict[str, Any]:
     """Cap and scale of the logits, by the names that models have for them."""
     text = config.get_text_config()
     made = {"softcap": getattr(text, "final_logit_softcapping", None) or 0.0, "logit_scale": 1.0}

@@ -15,7 +15,7 @@ from lmmixup_kernels.backend import check_same_device, choose
 from lmmixup_kernels.head import Head, check_head, columns_are_rows
 from lmmixup_kernels.logprobs import LogProbs
 from lmmixup_kernels.schemes import Wanted, implementation, recompute
-from lmmixup_kernels.statistics import Sums, from_sums
+from lmmixup_kernels.statistics import RowGradient, Sums, from_sums
 
 
 def vocab_parallel_logprobs(
@@ -135,7 +135,7 @@ class _VocabParallel(torch.autograd.Function):
             g_entropy = g_entropy.contiguous()
             at_label = at_label - g_entropy * p_y * (logp + entropy)
         lse = torch.where(torch.isnan(logp), torch.nan, lse)
-        state = (lse, share.contiguous(), at_label.contiguous(), g_entropy, entropy)
+        state = RowGradient(lse, share.contiguous(), at_label.contiguous(), g_entropy, entropy)
         wanted = Wanted(*ctx.needs_input_grad[:3])
         head = Head(weight, bias, *ctx.scalars)
         made = recompute(hidden, head, target, state, wanted, ctx.backend)

@@ -46,6 +46,7 @@ def main() -> None:
         topk_kernel,
     )
     from lmmixup_kernels.head import Head
+    from lmmixup_kernels.statistics import RowGradient
 
     triton.runtime.driver.set_active(Driver())
     launched = JITFunction.run
@@ -64,7 +65,7 @@ def main() -> None:
         launch.score(x, head, y, need_entropy=True)
         launch.target_logits(x, head, y)
         launch.exponentials(x, head, y, row, 0, out, need_entropy=True, total_2N=torch.zeros(2, n))
-        launch.gradients(x, head, y, (row, row, row, row, row), 0, out)
+        launch.gradients(x, head, y, RowGradient(row, row, row, row, row), 0, out)
         launch.clear_rows(out, row > 0)
         topk._launch(x, library[: 20_000 + n], 16, None)
         table = torch.zeros(20_349, 6).double()

@@ -104,3 +104,22 @@ def test_strided_hidden_is_read_in_place() -> None:
     flat = lm_head_logprobs(case.hidden, case.weight, case.targets, backend="triton").logp
     out = lm_head_logprobs(tail[:, 20:92], case.weight, case.targets, backend="triton").logp
     assert torch.equal(out, flat)
+
+
+def test_a_part_without_columns_adds_nothing() -> None:
+    from lmmixup_kernels import eager, launch
+    from lmmixup_kernels.head import Head
+    from lmmixup_kernels.schemes import Wanted, recompute
+    from lmmixup_kernels.statistics import RowGradient
+
+    case = made(70, 1003, device=DEVICE)
+    head = Head(case.weight[:0])
+    for ops, name in ((eager, "eager"), (launch, "triton")):
+        sums = ops.score(case.hidden, head, case.targets, need_entropy=True)
+        assert (sums.s == 0).all()
+        assert (sums.zy == 0).all()
+        row = torch.ones(70, device=DEVICE)
+        state = RowGradient(row, row, row, None, row)
+        grads = recompute(case.hidden, head, case.targets, state, Wanted(True, True, False), name)
+        assert (grads.hidden == 0).all()
+        assert grads.weight.shape == (0, 72)

@@ -139,6 +139,18 @@ def test_masked_rows_are_zero_and_have_no_gradient() -> None:
     assert (out.logp[mask] - expected[0]).abs().max() < 2e-5
 
 
+def test_masked_rows_cost_nothing() -> None:
+    """Only the rows that count reach the op: half of the exponentials fit half of the budget."""
+    case = made(16, 1003)
+    x, w = case.hidden.requires_grad_(), case.weight.requires_grad_()
+    half = torch.arange(16) < 8
+    for mask, scheme in ((half, "stored"), (~half, "stored"), (half | ~half, "recompute")):
+        out = lm_head_logprobs(
+            x, w, case.targets, mask=mask, memory_budget=8 * 1003 * 4, backend="eager"
+        )
+        assert out.scheme == scheme
+
+
 def test_leading_dimensions_and_strides() -> None:
     case = made(24, 1003)
     wide = torch.zeros(24, 144)
