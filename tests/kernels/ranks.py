@@ -6,6 +6,8 @@ head that DeepSpeed has partitioned with a plain one.
 
 from __future__ import annotations
 
+import json
+import os
 import sys
 
 import pytest
@@ -98,8 +100,30 @@ def zero3(rank: int) -> None:
                 assert relative(engine.module.head.weight, plain.head.weight) < 1e-5
 
 
+def trainer(kind: str, folder: str) -> None:
+    """TRL's trainer, or ours, under ZeRO-3; rank 0 prints its log."""
+    from pathlib import Path
+
+    import trl
+    from test_trainer import train
+
+    from lmmixup_kernels.trl import GRPOTrainer
+
+    zero = {"stage": 3, "stage3_param_persistence_threshold": 0}
+    config = {"zero_optimization": zero, "train_micro_batch_size_per_gpu": "auto",
+              "gradient_accumulation_steps": "auto", "gradient_clipping": "auto"}  # fmt: skip
+    which = GRPOTrainer if kind == "ours" else trl.GRPOTrainer
+    log = train(Path(folder) / os.environ["RANK"], which, deepspeed=config, loss_type="grpo")
+    if os.environ["RANK"] == "0":
+        print("LOG", json.dumps(log))
+    print("equal")
+
+
 if __name__ == "__main__":
     torch.set_num_threads(1)
+    if sys.argv[1] == "trainer":
+        trainer(*sys.argv[2:])
+        sys.exit()
     dist.init_process_group("gloo")
     {"vocab": vocab, "zero3": zero3}[sys.argv[1]](dist.get_rank())
     dist.barrier()
