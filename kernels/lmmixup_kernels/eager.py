@@ -9,7 +9,7 @@ import torch
 
 from lmmixup_kernels.head import Head
 from lmmixup_kernels.products import product
-from lmmixup_kernels.statistics import FAR, SCORE_SPAN, Sums
+from lmmixup_kernels.statistics import FAR, SCORE_SPAN, RowGradient, Sums
 
 ROWS = 128
 """Rows of one product, the last ones padded: a row's bits then do not depend on N."""
@@ -77,8 +77,12 @@ def score(
 
 
 def _score_some(
-    hidden_NH: torch.Tensor, head: Head, target_N: torch.Tensor, *, need_entropy: bool,
-    only: torch.Tensor
+    hidden_NH: torch.Tensor,
+    head: Head,
+    target_N: torch.Tensor,
+    *,
+    need_entropy: bool,
+    only: torch.Tensor,
 ) -> Sums:
     rows = only.nonzero().squeeze(1)
     some = score(hidden_NH[rows], head, target_N[rows], need_entropy=need_entropy)
@@ -148,7 +152,7 @@ def gradients(
     hidden_NH: torch.Tensor,
     head: Head,
     target_N: torch.Tensor,
-    rows: tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None, torch.Tensor],
+    rows: RowGradient,
     start: int,
     out_NC: torch.Tensor,
 ) -> None:
@@ -158,11 +162,11 @@ def gradients(
         hidden_NH: Hidden states.
         head: The head.
         target_N: Column of the label.
-        rows: lse, weight of p at v != y, dz at the label, weight of the entropy or `None`, entropy.
+        rows: How it follows from p.
         start: First column of the slice.
         out_NC: (N, C), filled.
     """
-    lse, weight, at_target, of_entropy, entropy = rows
+    lse, weight, at_label, of_entropy, entropy = rows
     stop = start + out_NC.shape[1]
     z_NC = logits(hidden_NH, head, start, stop)
     slope = head.slope(z_NC)
@@ -175,7 +179,7 @@ def gradients(
     local = target_N - start
     inside = (local >= 0) & (local < stop - start)
     at = local.clamp(0, stop - start - 1).unsqueeze(1)
-    label = torch.where(inside.unsqueeze(1), at_target.unsqueeze(1), g_NC.gather(1, at))
+    label = torch.where(inside.unsqueeze(1), at_label.unsqueeze(1), g_NC.gather(1, at))
     g_NC.scatter_(1, at, label)
     if slope is not None:
         g_NC *= slope

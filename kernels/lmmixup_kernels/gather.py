@@ -41,7 +41,7 @@ class _Partitioned(torch.autograd.Function):
     """`lm_head_logprobs` of a parameter whose values are there only inside `gathered`."""
 
     @staticmethod
-    def forward(ctx, hidden, weight, bias, targets, anchor, *options):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN002, ANN205
+    def forward(ctx, hidden, weight, bias, targets, anchor, *options):  # type: ignore[no-untyped-def]
         *scalars, need_entropy, scheme, backend = options
         with gathered(weight, bias):
             head = Head(weight, bias, *scalars)
@@ -54,7 +54,7 @@ class _Partitioned(torch.autograd.Function):
         return made
 
     @staticmethod
-    def backward(ctx, *grads):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN002, ANN205
+    def backward(ctx, *grads):  # type: ignore[no-untyped-def]
         hidden, weight, bias, targets, *kept = ctx.saved_tensors
         wanted = list(ctx.needs_input_grad[:3])
         has = [grad is not None for grad in grads[:3]]

@@ -61,21 +61,21 @@ def gradient_kernel(
     one, two = piece_columns(C)
     write(
         a, one, first, stop, target_ptr, lse_ptr, weight_ptr, at_target_ptr, of_entropy_ptr,
-        entropy_ptr, out_ptr, first_row, N, stride_out, b_ptr, logit_scale, softcap, inverse_t,
-        HAS_BIAS, HAS_CAP, ENTROPY, R,
+        entropy_ptr, out_ptr, first_row, N, stride_out, b_ptr, logit_scale, softcap,
+        inverse_t, HAS_BIAS, HAS_CAP, ENTROPY, R,
     )  # fmt: skip
     write(
         b, two, first, stop, target_ptr, lse_ptr, weight_ptr, at_target_ptr, of_entropy_ptr,
-        entropy_ptr, out_ptr, first_row, N, stride_out, b_ptr, logit_scale, softcap, inverse_t,
-        HAS_BIAS, HAS_CAP, ENTROPY, R,
+        entropy_ptr, out_ptr, first_row, N, stride_out, b_ptr, logit_scale, softcap,
+        inverse_t, HAS_BIAS, HAS_CAP, ENTROPY, R,
     )  # fmt: skip
     write(
-        c, one + C // 4, first, stop, target_ptr, lse_ptr, weight_ptr, at_target_ptr, of_entropy_ptr,
-        entropy_ptr, out_ptr, first_row, N, stride_out, b_ptr, logit_scale, softcap, inverse_t,
-        HAS_BIAS, HAS_CAP, ENTROPY, R,
+        c, one + C // 4, first, stop, target_ptr, lse_ptr, weight_ptr, at_target_ptr,
+        of_entropy_ptr, entropy_ptr, out_ptr, first_row, N, stride_out, b_ptr, logit_scale, softcap,
+        inverse_t, HAS_BIAS, HAS_CAP, ENTROPY, R,
     )  # fmt: skip
     write(
-        d, two + C // 4, first, stop, target_ptr, lse_ptr, weight_ptr, at_target_ptr, of_entropy_ptr,
-        entropy_ptr, out_ptr, first_row, N, stride_out, b_ptr, logit_scale, softcap, inverse_t,
-        HAS_BIAS, HAS_CAP, ENTROPY, R,
+        d, two + C // 4, first, stop, target_ptr, lse_ptr, weight_ptr, at_target_ptr,
+        of_entropy_ptr, entropy_ptr, out_ptr, first_row, N, stride_out, b_ptr, logit_scale, softcap,
+        inverse_t, HAS_BIAS, HAS_CAP, ENTROPY, R,
     )  # fmt: skip

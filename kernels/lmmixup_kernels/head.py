@@ -31,7 +31,7 @@ class Head:
     @property
     def size(self) -> int:
         """V."""
-        return self.weight_VH.shape[0]
+        return int(self.weight_VH.shape[0])
 
     @property
     def factor(self) -> float:
@@ -77,9 +77,7 @@ def check_head(hidden_NH: torch.Tensor, head: Head) -> None:
     if hidden_NH.shape[-1] == 0:
         raise ValueError("hidden must have at least one dimension, got H = 0")
     if bias_V is not None and bias_V.shape != weight_VH.shape[:1]:
-        raise ValueError(
-            f"bias must have shape ({head.size},), got {tuple(bias_V.shape)}"
-        )
+        raise ValueError(f"bias must have shape ({head.size},), got {tuple(bias_V.shape)}")
     if not head.temperature > 0:
         raise ValueError(f"temperature must be above 0, got {head.temperature}")
     if not head.softcap >= 0:

@@ -14,7 +14,7 @@ from lmmixup_kernels.exp_kernel import add_kernel, clear_kernel, exp_kernel
 from lmmixup_kernels.gradient_kernel import gradient_kernel
 from lmmixup_kernels.head import Head
 from lmmixup_kernels.score_kernel import join_kernel, score_kernel
-from lmmixup_kernels.statistics import SCORE_SPAN, Sums
+from lmmixup_kernels.statistics import SCORE_SPAN, RowGradient, Sums
 from lmmixup_kernels.target_kernel import target_kernel
 from lmmixup_kernels.tiles import Tile, tile
 
@@ -65,7 +65,8 @@ def score(
         score_kernel[(triton.cdiv(N, tiles.rows) * spans,)](
             hidden_NH, head.weight_VH, head.bias_V, target_N, only, part,
             N, head.size, H, hidden_NH.stride(0), head.weight_VH.stride(0), *_scalars(head),
-            ENTROPY=need_entropy, ONLY=only is not None, SPAN=SCORE_SPAN, **_options(hidden_NH, head, tiles),
+            ENTROPY=need_entropy, ONLY=only is not None, SPAN=SCORE_SPAN,
+            **_options(hidden_NH, head, tiles),
         )  # fmt: skip
     join_kernel[(triton.cdiv(N, ROWS),)](part, made, N, spans, R=ROWS, **FUSION)
     return Sums(*made)
@@ -122,17 +123,17 @@ def gradients(
     hidden_NH: torch.Tensor,
     head: Head,
     target_N: torch.Tensor,
-    rows: tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None, torch.Tensor],
+    rows: RowGradient,
     start: int,
     out_NC: torch.Tensor,
 ) -> None:
     """As `eager.gradients`."""
-    lse, weight, at_target, of_entropy, entropy = rows
+    lse, weight, at_label, of_entropy, entropy = rows
     N, H = hidden_NH.shape
     stop = start + out_NC.shape[1]
     tiles = tile("gradients", hidden_NH.dtype, hidden_NH.device)
     gradient_kernel[(triton.cdiv(N, tiles.rows) * triton.cdiv(stop - start, tiles.columns),)](
-        hidden_NH, head.weight_VH, head.bias_V, target_N, lse, weight, at_target, of_entropy,
+        hidden_NH, head.weight_VH, head.bias_V, target_N, lse, weight, at_label, of_entropy,
         entropy, out_NC, N, H, start, stop, hidden_NH.stride(0), head.weight_VH.stride(0),
         out_NC.stride(0), *_scalars(head),
         ENTROPY=of_entropy is not None, **_options(hidden_NH, head, tiles),

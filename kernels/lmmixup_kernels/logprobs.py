@@ -220,7 +220,7 @@ def _backward_fake(
     )
 
 
-def _setup_context(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def _setup_context(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
     hidden, weight, bias, targets = inputs[:4]
     logp, entropy, lse, *kept, counts = output
     ctx.mark_non_differentiable(*kept, counts)
@@ -230,7 +230,7 @@ def _setup_context(ctx, inputs, output) -> None:  # type: ignore[no-untyped-def]
     ctx.scheme, ctx.backend = inputs[9], inputs[10]
 
 
-def _backward(ctx, *grads):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN002, ANN202
+def _backward(ctx, *grads):  # type: ignore[no-untyped-def]
     hidden, weight, bias, targets, *kept = ctx.saved_tensors
     has = [grad is not None for grad in grads[:3]]
     wanted = list(ctx.needs_input_grad[:3])

@@ -15,7 +15,7 @@ from lmmixup_kernels import eager
 from lmmixup_kernels.backend import Backend
 from lmmixup_kernels.head import Head
 from lmmixup_kernels.products import add_product, product
-from lmmixup_kernels.statistics import Statistics, either, from_anchor, from_sums
+from lmmixup_kernels.statistics import RowGradient, Statistics, either, from_anchor, from_sums
 
 Scheme = Literal["score", "frozen", "stored", "recompute"]
 
@@ -59,7 +59,9 @@ def choose_scheme(
     if not needs_head:
         return "frozen"
     wanted = num_rows * vocab_size * exp_dtype(dtype).itemsize
-    return "stored" if wanted <= (BUDGET if memory_budget is None else memory_budget) else "recompute"
+    return (
+        "stored" if wanted <= (BUDGET if memory_budget is None else memory_budget) else "recompute"
+    )
 
 
 def exp_dtype(dtype: torch.dtype) -> torch.dtype:
@@ -94,8 +96,13 @@ class Kept:
 
 
 def score(
-    hidden_NH: torch.Tensor, head: Head, target_N: torch.Tensor, backend: Backend,
-    *, need_entropy: bool, only: torch.Tensor | None = None
+    hidden_NH: torch.Tensor,
+    head: Head,
+    target_N: torch.Tensor,
+    backend: Backend,
+    *,
+    need_entropy: bool,
+    only: torch.Tensor | None = None,
 ) -> Statistics:
     """Statistics by the online maximum: 2NHV."""
     ops = implementation(backend)
@@ -105,8 +112,14 @@ def score(
 
 
 def anchored(
-    hidden_NH: torch.Tensor, head: Head, target_N: torch.Tensor, anchor_N: torch.Tensor,
-    scheme: Scheme, backend: Backend, *, need_entropy: bool
+    hidden_NH: torch.Tensor,
+    head: Head,
+    target_N: torch.Tensor,
+    anchor_N: torch.Tensor,
+    scheme: Scheme,
+    backend: Backend,
+    *,
+    need_entropy: bool,
 ) -> tuple[Statistics, Kept]:
     """Statistics by anchored exponentials, and what the backward needs: 2NHV, or 4NHV frozen."""
     ops = implementation(backend)
@@ -146,9 +159,8 @@ def anchored(
     ops.clear_rows(big, far)
     if stored and V:
         # the label's own entry, so that the rows of E sum to the gradient's: (p_y - 1) S = -R
-        at = target_N.clamp(0, V - 1).unsqueeze(1)
         entry = torch.where(far, 0, -R * kept.slope).to(dtype)
-        big.scatter_(1, at, entry.unsqueeze(1))
+        big[torch.arange(N, device=big.device), target_N.clamp(0, V - 1)] = entry
     return either(far, there, here), kept
 
 
@@ -171,9 +183,12 @@ class Grads:
 
 
 def recompute(
-    hidden_NH: torch.Tensor, head: Head, target_N: torch.Tensor,
-    rows: tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor | None, torch.Tensor],
-    wanted: Wanted, backend: Backend
+    hidden_NH: torch.Tensor,
+    head: Head,
+    target_N: torch.Tensor,
+    rows: RowGradient,
+    wanted: Wanted,
+    backend: Backend,
 ) -> Grads:
     """Gradients by slices of the logits' gradient: 2NHV, and 2NHV for each of dX and dW.
 
@@ -181,7 +196,7 @@ def recompute(
         hidden_NH: Hidden states.
         head: The head.
         target_N: Labels.
-        rows: As `eager.gradients` takes them.
+        rows: How it follows from p.
         wanted: What to make.
         backend: What runs the slices.
     """
@@ -198,8 +213,7 @@ def recompute(
             at = slice(row, row + ROWS)
             x = hidden_NH[at]
             G = buffer[: len(x), : columns.stop - start]
-            some = tuple(None if v is None else (v[at] if len(v) else v) for v in rows)
-            ops.gradients(x, head, target_N[at], some, start, G)
+            ops.gradients(x, head, target_N[at], rows.at(at), start, G)
             if dX is not None:
                 add_product(dX[at], G, head.weight_VH[columns])
             if dW is not None and dW_C is None:
@@ -229,7 +243,9 @@ def from_stored(
     dX = torch.zeros_like(hidden_NH, dtype=torch.float32) if wanted.hidden else None
     dW = torch.empty_like(head.weight_VH) if wanted.weight else None
     db = hidden_NH.new_empty(V, dtype=torch.float32) if wanted.bias else None
-    scaled_NH = (hidden_NH.float() * factor_N.unsqueeze(1)).to(E_NV.dtype) if wanted.weight else None
+    scaled_NH = (
+        (hidden_NH.float() * factor_N.unsqueeze(1)).to(E_NV.dtype) if wanted.weight else None
+    )
     step = V if low else COLUMNS  # elsewhere both sides are cast, so only a slice of them
     for start in range(0, V, step):
         columns = slice(start, start + step)

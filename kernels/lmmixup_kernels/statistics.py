@@ -7,6 +7,7 @@ their relative accuracy. All per row, (N,) float32.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 
@@ -14,7 +15,7 @@ SCORE_SPAN = 4096
 """Columns whose statistics belong together in `score`; fixed, so that bits do not depend on N."""
 
 MOST = 60.0
-"""|log S| beyond which a row's anchor is not to be used; `fp16` would hold less, so it is not used."""
+"""|log S| beyond which a row's anchor is too far."""
 
 FAR = -1.0e30
 """A maximum before the first logit; finite, so that differences stay finite."""
@@ -54,6 +55,31 @@ class Sums:
     zy: torch.Tensor
 
 
+class RowGradient(NamedTuple):
+    """How dloss/dz of a row follows from its p: (weight - of_entropy (log p + entropy)) p.
+
+    Attributes:
+        lse: Log-sum-exp.
+        weight: Of p at v != y.
+        at_label: dloss/dz at the label.
+        of_entropy: Gradient of the entropy, or `None`.
+        entropy: The entropy; not read without `of_entropy`.
+    """
+
+    lse: torch.Tensor
+    weight: torch.Tensor
+    at_label: torch.Tensor
+    of_entropy: torch.Tensor | None
+    entropy: torch.Tensor
+
+    def at(self, rows: torch.Tensor | slice) -> RowGradient:
+        """Some of the rows."""
+        parts = (self.lse[rows], self.weight[rows], self.at_label[rows])
+        if self.of_entropy is None:
+            return RowGradient(*parts, None, self.entropy[:0])
+        return RowGradient(*parts, self.of_entropy[rows], self.entropy[rows])
+
+
 def from_sums(sums: Sums, *, need_entropy: bool) -> Statistics:
     """Statistics by the online maximum."""
     ahead = sums.zy - sums.m
@@ -91,6 +117,7 @@ def from_anchor(
 
 def either(far: torch.Tensor, there: Statistics, here: Statistics) -> Statistics:
     """Rows of `there` where `far`, of `here` elsewhere."""
+
     def pick(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
         return torch.where(far, a, b) if len(b) == len(far) else b
 

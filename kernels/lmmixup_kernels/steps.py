@@ -19,6 +19,7 @@ from lmmixup_kernels.schemes import (
     recompute,
     score,
 )
+from lmmixup_kernels.statistics import RowGradient
 
 
 class Row(NamedTuple):
@@ -179,11 +180,10 @@ def _by_slices(
     rows = busy.nonzero().squeeze(1)
     # a bad label's logp is NaN and makes its row NaN, as it should
     lse = torch.where(torch.isnan(kept.logp), torch.nan, kept.lse)
-    state = (lse, weight, at_label, g_entropy, kept.entropy)
+    state = RowGradient(lse, weight, at_label, g_entropy, kept.entropy)
     if len(rows) == len(hidden):
         return recompute(hidden, head, targets, state, want, run)
-    some = tuple(None if v is None else (v[rows] if len(v) else v) for v in state)
-    made = recompute(hidden[rows], head, targets[rows], some, want, run)
+    made = recompute(hidden[rows], head, targets[rows], state.at(rows), want, run)
     if made.hidden is not None:
         whole = hidden.new_zeros(hidden.shape, dtype=torch.float32)
         made.hidden = whole.index_copy(0, rows, made.hidden)

@@ -35,9 +35,7 @@ class Skipped(pytest.Item):
         pytest.skip("torch is not installed; install the extra `train`")
 
 
-def pytest_pycollect_makemodule(
-    module_path: Path, parent: pytest.Collector
-) -> pytest.File | None:
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> pytest.File | None:
     return None if TORCH else NoTorch.from_parent(parent, path=module_path)
 
 

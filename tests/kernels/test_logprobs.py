@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 import torch
+from whole_logits import Case, made, relative, truth
+
 from lmmixup_kernels import lm_head_logprobs
 from lmmixup_kernels.schemes import FLOPS_NHV
-from whole_logits import Case, made, relative, truth
 
 FORMS = [
     {},
@@ -17,7 +18,7 @@ FORMS = [
 ]
 
 
-def run(case: Case, scheme: str, grads=(None, None, None), **extra):  # noqa: ANN001, ANN003, ANN201
+def run(case: Case, scheme: str, grads=(None, None, None), **extra):
     x, w = (t.clone().requires_grad_() for t in (case.hidden, case.weight))
     if scheme in ("score", "frozen"):
         w.requires_grad_(False)
@@ -27,9 +28,7 @@ def run(case: Case, scheme: str, grads=(None, None, None), **extra):  # noqa: AN
         options["bias"] = case.bias.clone().requires_grad_(w.requires_grad)
         leaves.append(options["bias"])
     extra.setdefault("backend", "eager")
-    out = lm_head_logprobs(
-        x, w, case.targets, need_entropy=True, scheme=scheme, **options, **extra
-    )
+    out = lm_head_logprobs(x, w, case.targets, need_entropy=True, scheme=scheme, **options, **extra)
     total = sum((g * o).sum() for g, o in zip(grads, out[:3], strict=True) if g is not None)
     if isinstance(total, torch.Tensor) and scheme != "score":
         total.backward()
@@ -140,6 +139,18 @@ def test_masked_rows_are_zero_and_have_no_gradient() -> None:
     assert (out.logp[mask] - expected[0]).abs().max() < 2e-5
 
 
+def test_masked_rows_cost_nothing() -> None:
+    """Only the rows that count reach the op: half of the exponentials fit half of the budget."""
+    case = made(16, 1003)
+    x, w = case.hidden.requires_grad_(), case.weight.requires_grad_()
+    half = torch.arange(16) < 8
+    for mask, scheme in ((half, "stored"), (~half, "stored"), (half | ~half, "recompute")):
+        out = lm_head_logprobs(
+            x, w, case.targets, mask=mask, memory_budget=8 * 1003 * 4, backend="eager"
+        )
+        assert out.scheme == scheme
+
+
 def test_leading_dimensions_and_strides() -> None:
     case = made(24, 1003)
     wide = torch.zeros(24, 144)
@@ -169,7 +180,7 @@ def test_second_backward_gives_the_same() -> None:
 def test_the_scheme_follows_gradients_and_budget() -> None:
     case = made(16, 1003)
 
-    def scheme(x: bool, w: bool, **extra) -> str:  # noqa: ANN003
+    def scheme(x: bool, w: bool, **extra) -> str:
         return lm_head_logprobs(
             case.hidden.clone().requires_grad_(x), case.weight.clone().requires_grad_(w),
             case.targets, backend="eager", **extra,

@@ -9,6 +9,7 @@ import numpy as np
 
 from lmmixup import _rust
 from lmmixup.errors import ArgumentError, DataError
+from lmmixup.ops import triton
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -23,7 +24,7 @@ class Neighbours:
     Attributes:
         idx_QK: (Q, K) int32, nearest first, ties by lower index; -1 where there are fewer.
         sim_QK: (Q, K) float32, their cosines; 0 where there is no neighbour.
-        method: What was used: `exact`, `blocks` or `usearch`.
+        method: What was used: `exact`, `blocks`, `usearch` or `triton`.
         recall: Share of the true K nearest that was found, on a sample; 1.0 where exact,
             `None` where it was not measured.
         num_sampled: Rows of that sample.
@@ -31,7 +32,7 @@ class Neighbours:
 
     idx_QK: npt.NDArray[np.int32]  # noqa: N815
     sim_QK: npt.NDArray[np.float32]  # noqa: N815
-    method: Literal["exact", "blocks", "usearch"]
+    method: Literal["exact", "blocks", "usearch", "triton"]
     recall: float | None
     num_sampled: int
 
@@ -104,6 +105,9 @@ EXACT_UP_TO = 150_000
 GRAPH_FROM = 500_000
 """Rows, and queries, from both of which on a graph is built for queries by `knn(method="auto")`."""
 
+GPU_FROM = 1_000_000_000
+"""Pairs above which `knn(method="auto")` takes a GPU, where there is one."""
+
 INDEX = {"connectivity": 16, "expansion": 128}
 """The graph that `knn(method="usearch")` builds."""
 
@@ -113,7 +117,7 @@ def knn(
     k: int,
     queries_QD: npt.NDArray[np.float32] | None = None,
     *,
-    method: Literal["auto", "exact", "blocks", "usearch"] = "auto",
+    method: Literal["auto", "exact", "blocks", "usearch", "triton"] = "auto",
     cell_size: int = 8192,
     overlap: int = 6,
     recall_sample: int = 0,
@@ -131,9 +135,11 @@ def knn(
             is not its own neighbour.
         method: `exact` by brute force; `blocks` by coarse cells that overlap, approximate,
             only for a pool with itself; `usearch` by a graph, approximate, which `Index` keeps
-            for the next time. `auto` takes `blocks` for a pool with itself of more than
-            `EXACT_UP_TO` rows, `usearch` where rows and queries both reach `GRAPH_FROM`, and
-            `exact` otherwise. The result says which it was.
+            for the next time; `triton` by brute force on a GPU. `auto` takes `triton` for more
+            than `GPU_FROM` pairs where a GPU and the package lmmixup-kernels are there, else
+            `blocks` for a pool with itself of more than `EXACT_UP_TO` rows, `usearch` where rows
+            and queries both reach `GRAPH_FROM`, and `exact` otherwise. The result says which it
+            was.
         cell_size: For `blocks`, mean number of rows in a cell.
         overlap: For `blocks`, cells of a row. More of either: higher recall, more time.
         recall_sample: Rows on which the recall of an approximate method is measured; 0 does not.
@@ -179,12 +185,19 @@ def knn(
     ):
         if value < least:
             raise ArgumentError(f"{name} must be at least {least}, got {value}")
-    if method not in ("auto", "exact", "blocks", "usearch"):
-        raise ArgumentError(f"method must be auto, exact, blocks or usearch, got {method!r}")
+    if method not in ("auto", "exact", "blocks", "usearch", "triton"):
+        raise ArgumentError(
+            f"method must be auto, exact, blocks, usearch or triton, got {method!r}"
+        )
     if method == "blocks" and queries_QD is not None:
         raise ArgumentError("method blocks compares a pool with itself; use exact for queries")
     if method == "auto":
-        method = _choose(vectors_ND, queries_QD)
+        method = _choose(vectors_ND, k, queries_QD)
+    if method == "triton":
+        if (reason := triton.why_not()) is not None:
+            raise ArgumentError(f"method triton cannot run here: {reason}; use auto or exact")
+        idx_QK, sim_QK = triton.nearest(vectors_ND, k, queries_QD, on_progress=on_progress)
+        return Neighbours(idx_QK, sim_QK, "triton", 1.0, 0)
     if method == "exact":
         idx_QK, sim_QK = _rust.knn_exact(
             vectors_ND, queries_QD, k, num_threads=num_threads, on_progress=on_progress
@@ -217,8 +230,11 @@ def knn(
 
 
 def _choose(
-    vectors_ND: npt.NDArray[np.float32], queries_QD: npt.NDArray[np.float32] | None
-) -> Literal["exact", "blocks", "usearch"]:
+    vectors_ND: npt.NDArray[np.float32], k: int, queries_QD: npt.NDArray[np.float32] | None
+) -> Literal["exact", "blocks", "usearch", "triton"]:
+    pairs = len(vectors_ND) * len(vectors_ND if queries_QD is None else queries_QD)
+    if pairs > GPU_FROM and k <= triton.MOST_K and triton.why_not() is None:
+        return "triton"
     if queries_QD is None:
         return "blocks" if len(vectors_ND) > EXACT_UP_TO else "exact"
     return "usearch" if min(len(vectors_ND), len(queries_QD)) >= GRAPH_FROM else "exact"

@@ -1,0 +1,107 @@
+"""What only a GPU can show: bf16 on tensor cores, allocator peaks, no wait for the host."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from test_logprobs import FORMS, run
+from whole_logits import Case, made, relative, truth
+
+from lmmixup_kernels import lm_head_logprobs
+from lmmixup_kernels.schemes import FLOPS_NHV
+
+pytestmark = pytest.mark.gpu
+
+
+@pytest.mark.parametrize("scheme", FLOPS_NHV)
+@pytest.mark.parametrize("form", FORMS, ids=str)
+@pytest.mark.parametrize(("N", "V", "H"), [(1, 1003, 72), (257, 4099, 192), (600, 32_000, 1536)])
+def test_bf16_against_double_precision(scheme: str, form: dict, N: int, V: int, H: int) -> None:
+    case = made(N, V, H, dtype=torch.bfloat16, device="cuda", **form)
+    g = torch.randn(N, generator=torch.Generator().manual_seed(1)).cuda()
+    expected, grads = truth(case, (g, None, None))
+    out, found = run(case, scheme, (g, None, None), backend="triton")
+    assert (out.logp.double() - expected[0]).abs().max() <= 2e-5
+    assert (out.entropy.double() - expected[1]).abs().max() <= 1e-4
+    if scheme != "score":
+        assert relative(found[0], grads[0], 1).max() < 8e-3  # a row: one rounding of E, one of dX
+    if scheme in ("stored", "recompute"):
+        assert relative(found[1], grads[1]) < 4e-3
+
+
+@pytest.mark.parametrize("scheme", FLOPS_NHV)
+def test_a_row_has_the_same_bits_wherever_it_stands(scheme: str) -> None:
+    case = made(9000, 8192, 256, dtype=torch.bfloat16, device="cuda")
+    whole = run(case, scheme, backend="triton")[0]
+    for rows in (slice(0, 1), slice(65, 66), slice(130, 8999)):
+        part = Case(case.hidden[rows], case.weight, case.targets[rows], {})
+        assert torch.equal(run(part, scheme, backend="triton")[0].logp, whole.logp[rows])
+
+
+@pytest.mark.parametrize("scheme", FLOPS_NHV)
+def test_peaks(scheme: str) -> None:
+    N, H, V, MIB = 8192, 1536, 151_936, 1 << 20
+    x = torch.randn((N, H), device="cuda").bfloat16().requires_grad_(scheme != "score")
+    w = (torch.randn((V, H), device="cuda") / 40).bfloat16()
+    w.requires_grad_(scheme in ("stored", "recompute"))
+    y = torch.randint(V, (N,), device="cuda")
+    bound = {
+        "score": 64 * MIB, "frozen": 128 * MIB + 4 * N * H,
+        "stored": 2 * N * V + 4 * V * H + 128 * MIB,
+        "recompute": 2 * 4096 * V + 4 * V * H + 128 * MIB,
+    }[scheme]  # fmt: skip
+    for _ in range(2):  # the first call also loads the kernels
+        x.grad = w.grad = None
+        torch.cuda.synchronize()
+        before = torch.cuda.memory_allocated()
+        torch.cuda.reset_peak_memory_stats()
+        out = lm_head_logprobs(x, w, y, scheme=scheme, backend="triton")
+        if scheme != "score":
+            out.logp.sum().backward()
+        peak = torch.cuda.max_memory_allocated() - before
+        del out
+    assert peak <= bound
+
+
+@pytest.mark.parametrize("scheme", FLOPS_NHV)
+def test_a_bad_label_is_counted_without_waiting_for_the_gpu(scheme: str) -> None:
+    case = made(300, 1003, dtype=torch.bfloat16, device="cuda")
+    case.targets[[4, 5]] = torch.tensor([1003, -1], device="cuda")
+    lm_head_logprobs(case.hidden, case.weight, case.targets, scheme=scheme)
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        out = lm_head_logprobs(case.hidden, case.weight, case.targets, scheme=scheme)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    assert out.num_bad_labels == 2
+    assert torch.isnan(out.logp).nonzero().squeeze(1).tolist() == [4, 5]
+
+
+def test_compiled_gives_the_same() -> None:
+    case = made(300, 1003, dtype=torch.bfloat16, device="cuda")
+
+    def loss(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
+        return -lm_head_logprobs(x, w, case.targets).logp.mean()
+
+    results = []
+    for f in (loss, torch.compile(loss, fullgraph=True)):
+        x, w = case.hidden.clone().requires_grad_(), case.weight.clone().requires_grad_()
+        f(x, w).backward()
+        results.append((x.grad, w.grad))
+    for a, b in zip(*results, strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_more_than_two_to_the_31_elements() -> None:
+    """E of 16,000 x 140,001 has 2.24e9: its last rows are past what 32 bits reach."""
+    N, V, H = 16_000, 140_001, 64
+    if torch.cuda.mem_get_info()[0] < 24 << 30:
+        pytest.skip("needs 24 GiB of GPU memory")
+    case = made(N, V, H, dtype=torch.bfloat16, device="cuda")
+    x, w = case.hidden.requires_grad_(), case.weight.requires_grad_()
+    out = lm_head_logprobs(x, w, case.targets, scheme="stored", backend="triton")
+    out.logp.sum().backward()
+    last = Case(x[-64:].detach(), w.detach(), case.targets[-64:], {})
+    expected, grads = truth(last, (torch.ones(64, device="cuda"), None, None))
+    assert (out.logp[-64:].double() - expected[0]).abs().max() <= 2e-5
+    assert relative(x.grad[-64:], grads[0], 1).max() < 8e-3
