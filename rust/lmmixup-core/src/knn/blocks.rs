@@ -74,9 +74,10 @@ fn candidates(k: usize) -> usize {
 fn search_cell(members: &[u32], codes: &Codes, best: &Best, progress: &Progress) -> Result<()> {
     let codes = codes.gather(members);
     let panels = Panels::new(&codes);
-    let slack = vec![0.0; members.len()];
-    let pairs =
-        Pairs { tiles: Tiles { codes: &codes, panels: &panels }, slack: &slack, exact: |_, _| 0.0 };
+    let tiles = Tiles { codes: &codes, panels: &panels };
+    let margins = vec![0.0; members.len()];
+    let judge = |_, other, similarity, _| Some(Entry::new(similarity, other as u32));
+    let pairs = Pairs { tiles, margins: &margins, judge };
     let mut blocks: Vec<Block> = (0..members.len())
         .step_by(BLOCK)
         .map(|first| Block::new(first, BLOCK.min(members.len() - first), best.k, &codes))
@@ -162,8 +163,11 @@ impl Best {
             let part = part.into_inner().unwrap_or_else(PoisonError::into_inner);
             for (row, best) in part.chunks_exact(self.k).enumerate() {
                 let candidates = best.iter().copied().filter(|&entry| entry != NONE);
-                let exact = |other| pool.cosine(at * BLOCK + row, pool, other);
-                out.write(row, &exact::decide(candidates, k, exact));
+                let decided = candidates.map(|entry| {
+                    let other = entry.index();
+                    Entry::new(pool.cosine(at * BLOCK + row, pool, other as usize), other)
+                });
+                out.write(row, &exact::best_of(decided, k));
             }
             progress.advance(out.len() as u64)
         })?;

@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use super::codes::{Codes, Panels};
 use super::pairs::{BLOCK, Block, Pairs, Tiles};
+use super::topk::Entry;
 use super::vectors::Vectors;
 use crate::{Progress, Result};
 
@@ -69,6 +70,22 @@ impl Cells {
     }
 }
 
+/// All rows, those of one of `num` cells side by side: near ones are near in memory then.
+pub(super) fn order(
+    vectors: &Vectors<'_>,
+    codes: &Codes,
+    num: usize,
+    progress: &Progress,
+) -> Result<Vec<u32>> {
+    if num <= 1 {
+        return Ok((0..vectors.len() as u32).collect());
+    }
+    let mut order = Cells::new(vectors, codes, num, 1, 0, progress)?.members;
+    // Zero rows are in no cell.
+    order.extend((0..vectors.len() as u32).filter(|&row| codes.steps[row as usize] == 0.0));
+    Ok(order)
+}
+
 /// `num` different rows out of `len` in the order of a seeded hash; all of them where `num ≥ len`.
 pub(super) fn draw(len: usize, num: usize, seed: u64) -> Vec<u32> {
     let mut keys: Vec<(u64, u32)> =
@@ -111,8 +128,9 @@ fn assign(
 ) -> Result<Vec<u32>> {
     let panels = Panels::new(&Codes::new(&Vectors::new(centroids, dim)?));
     // Approximate similarities are good enough to choose a cell by.
-    let slack = vec![0.0; codes.len()];
-    let pairs = Pairs { tiles: Tiles { codes, panels: &panels }, slack: &slack, exact: |_, _| 0.0 };
+    let (tiles, margins) = (Tiles { codes, panels: &panels }, vec![0.0; codes.len()]);
+    let judge = |_, cell, similarity, _| Some(Entry::new(similarity, cell as u32));
+    let pairs = Pairs { tiles, margins: &margins, judge };
     let mut best = vec![u32::MAX; codes.len() * overlap];
     best.par_chunks_mut(BLOCK * overlap).enumerate().try_for_each(|(at, best)| {
         let len = best.len() / overlap;

@@ -11,10 +11,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rayon::prelude::*;
 
 use super::Neighbours;
+use super::cells;
 use super::codes::{Codes, Panels};
 use super::kernels::PANEL;
 use super::pairs::{BLOCK, Block, Pairs, Tiles, rounds};
-use super::topk::{Entry, retain};
+use super::topk::Entry;
 use super::vectors::Vectors;
 use crate::{Progress, Result};
 
@@ -32,9 +33,10 @@ pub(super) fn of_queries(
     of_queries_among(pool, &coded, queries, k, progress)
 }
 
-/// The codes of a pool as columns, and the greatest error of a row.
+/// The codes of a pool as columns, and their errors.
 pub(super) struct Coded {
     panels: Panels,
+    errors: Vec<f32>,
     worst_error: f32,
 }
 
@@ -42,7 +44,8 @@ impl Coded {
     /// Codes of all rows, on the current rayon pool.
     pub(super) fn new(pool: &Vectors<'_>) -> Self {
         let codes = Codes::new(pool);
-        Self { panels: Panels::new(&codes), worst_error: codes.worst_error() }
+        let (panels, worst_error) = (Panels::new(&codes), codes.worst_error());
+        Self { panels, worst_error, errors: codes.errors }
     }
 }
 
@@ -60,15 +63,19 @@ pub(super) fn of_queries_among(
         return Ok(found);
     }
     let codes = Codes::new(queries);
-    let (panels, slack) = (&coded.panels, codes.slack_to(coded.worst_error));
-    let exact = |row: usize, column: usize| queries.cosine(row, pool, column);
-    let pairs = Pairs { tiles: Tiles { codes: &codes, panels }, slack: &slack, exact };
+    let margins: Vec<f32> = codes.bounds(coded.worst_error).collect();
+    let tiles = Tiles { codes: &codes, panels: &coded.panels };
+    let judge = |row: usize, column: usize, similarity: f32, least: f32| {
+        (similarity + codes.bound(row, coded.errors[column]) >= least)
+            .then(|| Entry::new(queries.cosine(row, pool, column), column as u32))
+    };
+    let pairs = Pairs { tiles, margins: &margins, judge };
     let block_len = block_len(queries.len());
     let segments = segments(queries.len().div_ceil(block_len), pool.len());
     progress.start("neighbours", queries.len() as u64);
     found.par_blocks(block_len).enumerate().try_for_each(|(at, mut out)| {
         let scan = |segment: &Range<usize>| {
-            let mut block = Block::roomy(at * block_len, out.len(), k, &codes);
+            let mut block = Block::new(at * block_len, out.len(), k, &codes);
             for panel in segment.clone() {
                 pairs.one_side(&mut block, panel, false);
                 if panel % PANELS_A_BEAT == 0 {
@@ -83,12 +90,7 @@ pub(super) fn of_queries_among(
             let best = if codes.steps[query] == 0.0 {
                 unlike_all(0..pool.len(), k)
             } else {
-                let rows = parts.iter().flat_map(|part| part.nearest.row(row));
-                let mut candidates: Vec<Entry> = rows.copied().collect();
-                // Some came while the floor was low; only what may be among the best is decided.
-                let kept = retain(&mut candidates, k, slack[query]);
-                candidates.truncate(kept);
-                decide(candidates.into_iter(), k, |column| (pairs.exact)(query, column))
+                best_of(parts.iter().flat_map(|part| part.nearest.row(row)).copied(), k)
             };
             out.write(row, &best);
         }
@@ -105,19 +107,31 @@ pub(super) fn of_pool(pool: &Vectors<'_>, k: usize, progress: &Progress) -> Resu
         return Ok(found);
     }
     let codes = Codes::new(pool);
-    let (panels, slack) = (Panels::new(&codes), codes.slack(&codes));
-    let exact = |row: usize, column: usize| pool.cosine(row, pool, column);
-    let pairs = Pairs { tiles: Tiles { codes: &codes, panels: &panels }, slack: &slack, exact };
+    let order = cells::order(pool, &codes, pool.len() / BLOCK, progress)?;
+    let codes = codes.gather(&order);
+    let panels = Panels::new(&codes);
+    let margins: Vec<f32> = codes.bounds(codes.worst_error()).collect();
+    let tiles = Tiles { codes: &codes, panels: &panels };
+    let judge = |row: usize, column: usize, similarity: f32, least: f32| {
+        (similarity + codes.bound(row, codes.errors[column]) >= least).then(|| {
+            let cosine = pool.cosine(order[row] as usize, pool, order[column] as usize);
+            Entry::new(cosine, order[column])
+        })
+    };
+    let pairs = Pairs { tiles, margins: &margins, judge };
     let blocks = all_pairs(&pairs, &codes, k, progress)?;
-    found.par_blocks(BLOCK).zip(&blocks).try_for_each(|(mut out, block)| {
-        for at in 0..out.len() {
-            let row = block.first + at;
-            let best = if codes.steps[row] == 0.0 {
+    let mut places = vec![0; order.len()];
+    order.iter().enumerate().for_each(|(place, &row)| places[row as usize] = place);
+    found.par_blocks(BLOCK).enumerate().try_for_each(|(at, mut out)| {
+        for here in 0..out.len() {
+            let row = at * BLOCK + here;
+            let place = places[row];
+            let best = if codes.steps[place] == 0.0 {
                 unlike_all((0..pool.len()).filter(|&other| other != row), k)
             } else {
-                decide(block.nearest.row(at).iter().copied(), k, |other| exact(row, other))
+                best_of(blocks[place / BLOCK].nearest.row(place % BLOCK).iter().copied(), k)
             };
-            out.write(at, &best);
+            out.write(here, &best);
         }
         progress.advance(0)
     })?;
@@ -125,7 +139,7 @@ pub(super) fn of_pool(pool: &Vectors<'_>, k: usize, progress: &Progress) -> Resu
 }
 
 /// The candidates of every row of a pool among all others, in blocks.
-fn all_pairs<F: Fn(usize, usize) -> f32 + Sync>(
+fn all_pairs<F: Fn(usize, usize, f32, f32) -> Option<Entry> + Sync>(
     pairs: &Pairs<'_, F>,
     codes: &Codes,
     k: usize,
@@ -195,14 +209,9 @@ pub(super) fn of_rows(
     Ok(found)
 }
 
-/// The best k of a row's candidates by single precision.
-pub(super) fn decide(
-    candidates: impl Iterator<Item = Entry>,
-    k: usize,
-    exact: impl Fn(usize) -> f32,
-) -> Vec<Entry> {
-    let mut best: Vec<Entry> =
-        candidates.map(|entry| Entry::new(exact(entry.index() as usize), entry.index())).collect();
+/// The best k of a row's candidates, in order.
+pub(super) fn best_of(candidates: impl Iterator<Item = Entry>, k: usize) -> Vec<Entry> {
+    let mut best: Vec<Entry> = candidates.collect();
     best.sort_unstable_by(|a, b| b.cmp(a));
     best.truncate(k);
     best
