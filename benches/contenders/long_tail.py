@@ -19,7 +19,7 @@ def ours_exact() -> Run:
 
 
 def ours_blocks() -> Run:
-    """lmmixup, neighbours from overlapping cells, four a row."""
+    """lmmixup, neighbours from overlapping cells."""
     return _ours("blocks")
 
 

@@ -11,6 +11,7 @@ mod exact;
 mod index;
 mod kernels;
 mod pairs;
+mod refine;
 mod topk;
 mod vectors;
 
@@ -148,12 +149,13 @@ impl Prepared {
     }
 }
 
-/// The `k` nearest others of each row of `pool`, among those that share a coarse cell with it.
+/// The `k` nearest others of each row of `pool`, among those that share a coarse cell with it and
+/// the neighbours of its neighbours.
 ///
 /// Approximate: [`recall`] measures how many it finds. For pools of hundreds of thousands of rows;
 /// one that fits into a few cells is searched exactly. The same bits at any number of threads for
 /// a seed. Time about O(N · cell_size · overlap · D) in 8-bit products; memory beside input and
-/// result: N · (D + 12 k + 64) bytes.
+/// result: N · (D + 12 k + 8 · overlap + 160) bytes.
 ///
 /// # Errors
 /// As [`exact`], and [`Error::Argument`] where an option is 0.

@@ -31,16 +31,28 @@ impl Cells {
         seed: u64,
         progress: &Progress,
     ) -> Result<Self> {
-        let rows = draw(vectors.len(), num * SAMPLE_PER_CELL, seed);
-        let mut centroids = start(vectors, &rows, num);
-        let sample = codes.gather(&rows);
-        progress.start("cells", (rows.len() * NUM_ROUNDS + vectors.len()) as u64);
-        for _ in 0..NUM_ROUNDS {
-            let best = assign(&sample, &centroids, vectors.dim(), 1, progress)?;
-            move_to_means(&mut centroids, vectors, &rows, &Self::group(&best, 1, num));
-        }
-        let best = assign(codes, &centroids, vectors.dim(), overlap, progress)?;
+        let best = best_cells(vectors, codes, num, overlap, seed, progress)?;
         Ok(Self::group(&best, overlap, num))
+    }
+
+    /// The same, and an order of all rows in which those of one best cell stand side by side, so
+    /// that near ones are near in memory: members are places in that order.
+    pub(super) fn ordered(
+        vectors: &Vectors<'_>,
+        codes: &Codes,
+        num: usize,
+        overlap: usize,
+        seed: u64,
+        progress: &Progress,
+    ) -> Result<(Self, Vec<u32>)> {
+        let best = best_cells(vectors, codes, num, overlap, seed, progress)?;
+        let first: Vec<u32> = best.iter().copied().step_by(overlap).collect();
+        let mut order = Self::group(&first, 1, num).members;
+        // Zero rows are in no cell.
+        order.extend((0..first.len() as u32).filter(|&row| first[row as usize] == u32::MAX));
+        let of = |row: &u32| &best[*row as usize * overlap..][..overlap];
+        let best: Vec<u32> = order.iter().flat_map(of).copied().collect();
+        Ok((Self::group(&best, overlap, num), order))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -70,20 +82,24 @@ impl Cells {
     }
 }
 
-/// All rows, those of one of `num` cells side by side: near ones are near in memory then.
-pub(super) fn order(
+/// The best `overlap` of `num` cells for each row; `u32::MAX` where there are fewer.
+fn best_cells(
     vectors: &Vectors<'_>,
     codes: &Codes,
     num: usize,
+    overlap: usize,
+    seed: u64,
     progress: &Progress,
 ) -> Result<Vec<u32>> {
-    if num <= 1 {
-        return Ok((0..vectors.len() as u32).collect());
+    let rows = draw(vectors.len(), num * SAMPLE_PER_CELL, seed);
+    let mut centroids = start(vectors, &rows, num);
+    let sample = codes.gather(&rows);
+    progress.start("cells", (rows.len() * NUM_ROUNDS + vectors.len()) as u64);
+    for _ in 0..NUM_ROUNDS {
+        let best = assign(&sample, &centroids, vectors.dim(), 1, progress)?;
+        move_to_means(&mut centroids, vectors, &rows, &Cells::group(&best, 1, num));
     }
-    let mut order = Cells::new(vectors, codes, num, 1, 0, progress)?.members;
-    // Zero rows are in no cell.
-    order.extend((0..vectors.len() as u32).filter(|&row| codes.steps[row as usize] == 0.0));
-    Ok(order)
+    assign(codes, &centroids, vectors.dim(), overlap, progress)
 }
 
 /// `num` different rows out of `len` in the order of a seeded hash; all of them where `num ≥ len`.

@@ -8,7 +8,7 @@
 
 use rayon::prelude::*;
 
-use super::kernels::{GROUP, PANEL, TILE_ROWS};
+use super::kernels::{GROUP, Kernels, PANEL, TILE_ROWS};
 use super::vectors::Vectors;
 
 /// What single-precision rounding may add to a similarity, with room to spare.
@@ -67,6 +67,14 @@ impl Codes {
 
     pub(super) fn row(&self, row: usize) -> &[i8] {
         &self.codes[row * self.depth..(row + 1) * self.depth]
+    }
+
+    /// The approximate similarity of two rows; the bits of the tiles.
+    #[inline]
+    pub(super) fn similarity(&self, row: u32, other: u32) -> f32 {
+        let (row, other) = (row as usize, other as usize);
+        let product = Kernels::best().dot_i8(self.row(row), self.row(other));
+        product as f32 * (self.steps[row] * self.steps[other])
     }
 
     /// The rows from `first` on for one tile; the last one stands in for rows beyond the end.

@@ -11,7 +11,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rayon::prelude::*;
 
 use super::Neighbours;
-use super::cells;
+use super::cells::Cells;
 use super::codes::{Codes, Panels};
 use super::kernels::PANEL;
 use super::pairs::{BLOCK, Block, Pairs, Tiles, rounds};
@@ -107,7 +107,8 @@ pub(super) fn of_pool(pool: &Vectors<'_>, k: usize, progress: &Progress) -> Resu
         return Ok(found);
     }
     let codes = Codes::new(pool);
-    let order = cells::order(pool, &codes, pool.len() / BLOCK, progress)?;
+    let num_blocks = pool.len().div_ceil(BLOCK);
+    let (_, order) = Cells::ordered(pool, &codes, num_blocks, 1, 0, progress)?;
     let codes = codes.gather(&order);
     let panels = Panels::new(&codes);
     let margins: Vec<f32> = codes.bounds(codes.worst_error()).collect();
@@ -120,12 +121,11 @@ pub(super) fn of_pool(pool: &Vectors<'_>, k: usize, progress: &Progress) -> Resu
     };
     let pairs = Pairs { tiles, margins: &margins, judge };
     let blocks = all_pairs(&pairs, &codes, k, progress)?;
-    let mut places = vec![0; order.len()];
-    order.iter().enumerate().for_each(|(place, &row)| places[row as usize] = place);
+    let places = places(&order);
     found.par_blocks(BLOCK).enumerate().try_for_each(|(at, mut out)| {
         for here in 0..out.len() {
             let row = at * BLOCK + here;
-            let place = places[row];
+            let place = places[row] as usize;
             let best = if codes.steps[place] == 0.0 {
                 unlike_all((0..pool.len()).filter(|&other| other != row), k)
             } else {
@@ -215,6 +215,13 @@ pub(super) fn best_of(candidates: impl Iterator<Item = Entry>, k: usize) -> Vec<
     best.sort_unstable_by(|a, b| b.cmp(a));
     best.truncate(k);
     best
+}
+
+/// The place of each row in an order.
+pub(super) fn places(order: &[u32]) -> Vec<u32> {
+    let mut places = vec![0; order.len()];
+    order.iter().zip(0..).for_each(|(&row, place)| places[row as usize] = place);
+    places
 }
 
 /// What a zero row is given: cosine 0 with everything, so the lowest indices.
