@@ -287,10 +287,10 @@ mod tests {
     #[test]
     fn blocks_find_most_and_do_not_depend_on_threads() -> Result<()> {
         let progress = Progress::default();
-        let (num, dim, k) = (3000, 8, 10);
+        let (num, dim, k) = (3000, 16, 10);
         let mut data = random(num * dim, 3);
         data[..dim].fill(0.0);
-        let options = BlocksOptions { cell_size: 600, overlap: 3, seed: 1 };
+        let options = BlocksOptions { cell_size: 400, overlap: 2, seed: 1 };
         let one = blocks(&data, dim, k, options, 1, &progress)?;
         for threads in [2, 7] {
             assert_eq!(blocks(&data, dim, k, options, threads, &progress)?, one);
