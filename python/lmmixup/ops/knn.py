@@ -118,8 +118,8 @@ def knn(
     queries_QD: npt.NDArray[np.float32] | None = None,
     *,
     method: Literal["auto", "exact", "blocks", "usearch", "triton"] = "auto",
-    cell_size: int = 8192,
-    overlap: int = 6,
+    cell_size: int = 2048,
+    overlap: int = 16,
     recall_sample: int = 0,
     seed: int = 0,
     num_threads: int = 0,
@@ -158,7 +158,8 @@ def knn(
     Notes:
         `exact` costs O(Q N D), half of it for a pool with itself; integer products with a
         proved error bound sort out what cannot be near, single precision decides. `blocks`
-        costs about O(N · cell_size · overlap · D). `usearch` builds in one thread, so that the
+        compares what shares a cell, then each row with the neighbours of its neighbours, in about
+        O(N · cell_size · overlap · D). `usearch` builds in one thread, so that the
         result does not depend on threads. None has an N x N matrix; inputs are not copied.
         Same bits at any number of threads for a seed.
 

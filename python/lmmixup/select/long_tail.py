@@ -14,9 +14,6 @@ if TYPE_CHECKING:
 
     from lmmixup.ops import OnProgress
 
-OVERLAP = 7
-"""Cells of a row in `blocks`: 15 neighbours need more than the default for a recall of .95."""
-
 RECALL_SAMPLE = 1000
 """Rows on which the recall of approximate neighbours is measured."""
 
@@ -73,7 +70,6 @@ def long_tail(
         vectors_ND,
         k,
         method=method,
-        overlap=OVERLAP,
         recall_sample=RECALL_SAMPLE,
         seed=seed,
         num_threads=num_threads,

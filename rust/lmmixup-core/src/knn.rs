@@ -12,6 +12,7 @@ mod index;
 mod kernels;
 mod pairs;
 mod queries;
+mod refine;
 mod topk;
 mod vectors;
 
@@ -149,12 +150,13 @@ impl Prepared {
     }
 }
 
-/// The `k` nearest others of each row of `pool`, among those that share a coarse cell with it.
+/// The `k` nearest others of each row of `pool`, among those that share a coarse cell with it and
+/// the neighbours of its neighbours.
 ///
 /// Approximate: [`recall`] measures how many it finds. For pools of hundreds of thousands of rows;
 /// one that fits into a few cells is searched exactly. The same bits at any number of threads for
 /// a seed. Time about O(N · cell_size · overlap · D) in 8-bit products; memory beside input and
-/// result: N · (D + 12 k + 64) bytes.
+/// result: N · (D + 12 k + 8 · overlap + 160) bytes.
 ///
 /// # Errors
 /// As [`exact`], and [`Error::Argument`] where an option is 0.
@@ -286,10 +288,10 @@ mod tests {
     #[test]
     fn blocks_find_most_and_do_not_depend_on_threads() -> Result<()> {
         let progress = Progress::default();
-        let (num, dim, k) = (3000, 8, 10);
+        let (num, dim, k) = (3000, 16, 10);
         let mut data = random(num * dim, 3);
         data[..dim].fill(0.0);
-        let options = BlocksOptions { cell_size: 600, overlap: 3, seed: 1 };
+        let options = BlocksOptions { cell_size: 400, overlap: 2, seed: 1 };
         let one = blocks(&data, dim, k, options, 1, &progress)?;
         for threads in [2, 7] {
             assert_eq!(blocks(&data, dim, k, options, threads, &progress)?, one);

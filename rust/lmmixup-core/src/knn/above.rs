@@ -242,7 +242,7 @@ impl<'a> Sieve<'a> {
                 let at = passed.trailing_zeros() as usize;
                 passed &= passed - 1;
                 let column = panel * PANEL + at;
-                let bound = self.rows.bound(row, self.columns, column);
+                let bound = self.rows.bound(row, self.columns.errors[column]);
                 if similarities[at] >= self.threshold - bound {
                     found(row, column);
                 }

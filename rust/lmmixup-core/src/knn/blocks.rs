@@ -1,7 +1,8 @@
 //! A whole pool's neighbours by cells: all pairs inside coarse cells that overlap.
 //!
-//! Candidates come from integer products; the k that remain of each row are computed in single
-//! precision. The same pair has the same approximate similarity in every cell, so which
+//! Rows stand in the order of their best cells, so that near ones are near in memory. Candidates
+//! come from integer products, first inside the cells, then among the neighbours of neighbours; those
+//! that remain of each row are computed in single precision. The same pair has the same approximate similarity in every cell, so which
 //! candidates remain does not depend on the order of the cells, and not on the threads.
 
 use std::sync::{Mutex, PoisonError};
@@ -14,6 +15,7 @@ use super::codes::{Codes, Panels};
 use super::exact;
 use super::pairs::{BLOCK, Block, Pairs, Tiles};
 use super::queries;
+use super::refine::refine;
 use super::topk::Entry;
 use super::vectors::Vectors;
 use crate::{Progress, Result};
@@ -31,7 +33,7 @@ pub struct BlocksOptions {
 
 impl Default for BlocksOptions {
     fn default() -> Self {
-        Self { cell_size: 8192, overlap: 6, seed: 0 }
+        Self { cell_size: 2048, overlap: 16, seed: 0 }
     }
 }
 
@@ -46,21 +48,26 @@ pub(super) fn of_pool(
     if k == 0 || num_cells <= options.overlap {
         return exact::of_pool(pool, k, progress);
     }
+    let codes = Codes::new(pool);
+    let BlocksOptions { overlap, seed, .. } = options;
+    let (cells, rows) = Cells::ordered(pool, &codes, num_cells, overlap, seed, progress)?;
+    let codes = codes.gather(&rows);
     let best = Best::new(pool.len(), candidates(k).min(pool.len() - 1));
-    {
-        let codes = Codes::new(pool);
-        let cells = Cells::new(pool, &codes, num_cells, options.overlap, options.seed, progress)?;
-        let mut order: Vec<usize> = (0..cells.len()).collect();
-        // Largest first: threads end together.
-        order.sort_by_key(|&cell| std::cmp::Reverse(cells.members(cell).len()));
-        let work = |cell: usize| cells.members(cell).len().div_ceil(BLOCK).pow(2) as u64;
-        progress.start("neighbours", order.iter().map(|&cell| work(cell)).sum());
-        order
-            .into_par_iter()
-            .with_max_len(1)
-            .try_for_each(|cell| search_cell(cells.members(cell), &codes, &best, progress))?;
-    }
-    let mut found = best.decide(pool, k, progress)?;
+    let mut order: Vec<usize> = (0..cells.len()).collect();
+    // Largest first: threads end together.
+    order.sort_by_key(|&cell| std::cmp::Reverse(cells.members(cell).len()));
+    let work = |cell: usize| cells.members(cell).len().div_ceil(BLOCK).pow(2) as u64;
+    progress.start("neighbours", order.iter().map(|&cell| work(cell)).sum());
+    order
+        .into_par_iter()
+        .with_max_len(1)
+        .try_for_each(|cell| search_cell(cells.members(cell), &codes, &best, progress))?;
+    drop(cells);
+    let (k_kept, mut parts) = (best.k, best.into_parts());
+    refine(&mut parts, k_kept, &codes, progress)?;
+    drop(codes);
+    decide(&mut parts, k_kept, pool, &rows, progress)?;
+    let mut found = gather(&parts, k_kept, k, &exact::places(&rows));
     fill_short_rows(pool, &mut found, progress)?;
     Ok(found)
 }
@@ -75,9 +82,10 @@ fn candidates(k: usize) -> usize {
 fn search_cell(members: &[u32], codes: &Codes, best: &Best, progress: &Progress) -> Result<()> {
     let codes = codes.gather(members);
     let panels = Panels::new(&codes);
-    let slack = vec![0.0; members.len()];
-    let pairs =
-        Pairs { tiles: Tiles { codes: &codes, panels: &panels }, slack: &slack, exact: |_, _| 0.0 };
+    let tiles = Tiles { codes: &codes, panels: &panels };
+    let margins = vec![0.0; members.len()];
+    let judge = |_, other, similarity, _| Some(Entry::new(similarity, other as u32));
+    let pairs = Pairs { tiles, margins: &margins, judge };
     let mut blocks: Vec<Block> = (0..members.len())
         .step_by(BLOCK)
         .map(|first| Block::new(first, BLOCK.min(members.len() - first), best.k, &codes))
@@ -104,7 +112,6 @@ fn search_cell(members: &[u32], codes: &Codes, best: &Best, progress: &Progress)
 /// The best k of every row over all cells so far, sorted; [`NONE`] where there are fewer.
 struct Best {
     k: usize,
-    num_rows: usize,
     parts: Vec<Mutex<Vec<Entry>>>,
 }
 
@@ -113,7 +120,7 @@ const NONE: Entry = Entry::LEAST;
 impl Best {
     fn new(num_rows: usize, k: usize) -> Self {
         let part = |first| Mutex::new(vec![NONE; BLOCK.min(num_rows - first) * k]);
-        Self { k, num_rows, parts: (0..num_rows).step_by(BLOCK).map(part).collect() }
+        Self { k, parts: (0..num_rows).step_by(BLOCK).map(part).collect() }
     }
 
     /// Calls `work(at, best)` for each member, a lock for each run of neighbouring rows.
@@ -154,22 +161,46 @@ impl Best {
         });
     }
 
-    /// Computes the similarities of what remained in single precision.
-    fn decide(self, pool: &Vectors<'_>, k: usize, progress: &Progress) -> Result<Neighbours> {
-        let mut found = Neighbours::none(self.num_rows, k);
-        progress.start("similarities", self.num_rows as u64);
-        let parts = self.parts.into_par_iter();
-        found.par_blocks(BLOCK).zip(parts).enumerate().try_for_each(|(at, (mut out, part))| {
-            let part = part.into_inner().unwrap_or_else(PoisonError::into_inner);
-            for (row, best) in part.chunks_exact(self.k).enumerate() {
-                let candidates = best.iter().copied().filter(|&entry| entry != NONE);
-                let exact = |other| pool.cosine(at * BLOCK + row, pool, other);
-                out.write(row, &exact::decide(candidates, k, exact));
-            }
-            progress.advance(out.len() as u64)
-        })?;
-        Ok(found)
+    fn into_parts(self) -> Vec<Vec<Entry>> {
+        let parts = self.parts.into_iter();
+        parts.map(|part| part.into_inner().unwrap_or_else(PoisonError::into_inner)).collect()
     }
+}
+
+/// Computes the similarities of what remained in single precision. From here on the entries have
+/// numbers of rows, not places.
+fn decide(
+    parts: &mut [Vec<Entry>],
+    k: usize,
+    pool: &Vectors<'_>,
+    order: &[u32],
+    progress: &Progress,
+) -> Result<()> {
+    progress.start("similarities", pool.len() as u64);
+    parts.par_iter_mut().enumerate().try_for_each(|(at, part)| {
+        for (here, best) in part.chunks_exact_mut(k).enumerate() {
+            let row = order[at * BLOCK + here] as usize;
+            for entry in best.iter_mut().take_while(|entry| **entry != NONE) {
+                let other = order[entry.index() as usize];
+                *entry = Entry::new(pool.cosine(row, pool, other as usize), other);
+            }
+            best.sort_unstable_by(|a, b| b.cmp(a));
+        }
+        progress.advance((part.len() / k) as u64)
+    })
+}
+
+/// The first `k` of each row, in the order of the rows.
+fn gather(parts: &[Vec<Entry>], kept: usize, k: usize, places: &[u32]) -> Neighbours {
+    let mut found = Neighbours::none(places.len(), k);
+    found.par_blocks(BLOCK).zip(places.par_chunks(BLOCK)).for_each(|(mut out, places)| {
+        for (here, &place) in places.iter().enumerate() {
+            let best = &parts[place as usize / BLOCK][place as usize % BLOCK * kept..][..kept];
+            let len = best.iter().take(k).take_while(|&&entry| entry != NONE).count();
+            out.write(here, &best[..len]);
+        }
+    });
+    found
 }
 
 /// Rows whose cells had too few others, and zero rows, are searched for in the whole pool.

@@ -4,6 +4,7 @@ use rayon::prelude::*;
 
 use super::codes::{Codes, Panels};
 use super::pairs::{BLOCK, Block, Pairs, Tiles};
+use super::topk::Entry;
 use super::vectors::Vectors;
 use crate::{Progress, Result};
 
@@ -30,16 +31,28 @@ impl Cells {
         seed: u64,
         progress: &Progress,
     ) -> Result<Self> {
-        let rows = draw(vectors.len(), num * SAMPLE_PER_CELL, seed);
-        let mut centroids = start(vectors, &rows, num);
-        let sample = codes.gather(&rows);
-        progress.start("cells", (rows.len() * NUM_ROUNDS + vectors.len()) as u64);
-        for _ in 0..NUM_ROUNDS {
-            let best = assign(&sample, &centroids, vectors.dim(), 1, progress)?;
-            move_to_means(&mut centroids, vectors, &rows, &Self::group(&best, 1, num));
-        }
-        let best = assign(codes, &centroids, vectors.dim(), overlap, progress)?;
+        let best = best_cells(vectors, codes, num, overlap, seed, progress)?;
         Ok(Self::group(&best, overlap, num))
+    }
+
+    /// The same, and an order of all rows in which those of one best cell stand side by side, so
+    /// that near ones are near in memory: members are places in that order.
+    pub(super) fn ordered(
+        vectors: &Vectors<'_>,
+        codes: &Codes,
+        num: usize,
+        overlap: usize,
+        seed: u64,
+        progress: &Progress,
+    ) -> Result<(Self, Vec<u32>)> {
+        let best = best_cells(vectors, codes, num, overlap, seed, progress)?;
+        let first: Vec<u32> = best.iter().copied().step_by(overlap).collect();
+        let mut order = Self::group(&first, 1, num).members;
+        // Zero rows are in no cell.
+        order.extend((0..first.len() as u32).filter(|&row| first[row as usize] == u32::MAX));
+        let of = |row: &u32| &best[*row as usize * overlap..][..overlap];
+        let best: Vec<u32> = order.iter().flat_map(of).copied().collect();
+        Ok((Self::group(&best, overlap, num), order))
     }
 
     pub(super) fn len(&self) -> usize {
@@ -67,6 +80,26 @@ impl Cells {
         }
         Self { starts, members }
     }
+}
+
+/// The best `overlap` of `num` cells for each row; `u32::MAX` where there are fewer.
+fn best_cells(
+    vectors: &Vectors<'_>,
+    codes: &Codes,
+    num: usize,
+    overlap: usize,
+    seed: u64,
+    progress: &Progress,
+) -> Result<Vec<u32>> {
+    let rows = draw(vectors.len(), num * SAMPLE_PER_CELL, seed);
+    let mut centroids = start(vectors, &rows, num);
+    let sample = codes.gather(&rows);
+    progress.start("cells", (rows.len() * NUM_ROUNDS + vectors.len()) as u64);
+    for _ in 0..NUM_ROUNDS {
+        let best = assign(&sample, &centroids, vectors.dim(), 1, progress)?;
+        move_to_means(&mut centroids, vectors, &rows, &Cells::group(&best, 1, num));
+    }
+    assign(codes, &centroids, vectors.dim(), overlap, progress)
 }
 
 /// `num` different rows out of `len` in the order of a seeded hash; all of them where `num ≥ len`.
@@ -111,8 +144,9 @@ fn assign(
 ) -> Result<Vec<u32>> {
     let panels = Panels::new(&Codes::new(&Vectors::new(centroids, dim)?));
     // Approximate similarities are good enough to choose a cell by.
-    let slack = vec![0.0; codes.len()];
-    let pairs = Pairs { tiles: Tiles { codes, panels: &panels }, slack: &slack, exact: |_, _| 0.0 };
+    let (tiles, margins) = (Tiles { codes, panels: &panels }, vec![0.0; codes.len()]);
+    let judge = |_, cell, similarity, _| Some(Entry::new(similarity, cell as u32));
+    let pairs = Pairs { tiles, margins: &margins, judge };
     let mut best = vec![u32::MAX; codes.len() * overlap];
     best.par_chunks_mut(BLOCK * overlap).enumerate().try_for_each(|(at, best)| {
         let len = best.len() / overlap;

@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use rayon::prelude::*;
 
 use super::Neighbours;
+use super::cells::Cells;
 use super::codes::{Codes, Panels};
 use super::pairs::{BLOCK, Block, Pairs, Tiles, rounds};
 use super::topk::Entry;
@@ -24,19 +25,31 @@ pub(super) fn of_pool(pool: &Vectors<'_>, k: usize, progress: &Progress) -> Resu
         return Ok(found);
     }
     let codes = Codes::new(pool);
-    let (panels, slack) = (Panels::new(&codes), codes.slack(&codes));
-    let exact = |row: usize, column: usize| pool.cosine(row, pool, column);
-    let pairs = Pairs { tiles: Tiles { codes: &codes, panels: &panels }, slack: &slack, exact };
+    let num_blocks = pool.len().div_ceil(BLOCK);
+    let (_, order) = Cells::ordered(pool, &codes, num_blocks, 1, 0, progress)?;
+    let codes = codes.gather(&order);
+    let panels = Panels::new(&codes);
+    let margins: Vec<f32> = codes.bounds(codes.worst_error()).collect();
+    let tiles = Tiles { codes: &codes, panels: &panels };
+    let judge = |row: usize, column: usize, similarity: f32, least: f32| {
+        (similarity + codes.bound(row, codes.errors[column]) >= least).then(|| {
+            let cosine = pool.cosine(order[row] as usize, pool, order[column] as usize);
+            Entry::new(cosine, order[column])
+        })
+    };
+    let pairs = Pairs { tiles, margins: &margins, judge };
     let blocks = all_pairs(&pairs, &codes, k, progress)?;
-    found.par_blocks(BLOCK).zip(&blocks).try_for_each(|(mut out, block)| {
-        for at in 0..out.len() {
-            let row = block.first + at;
-            let best = if codes.steps[row] == 0.0 {
+    let places = places(&order);
+    found.par_blocks(BLOCK).enumerate().try_for_each(|(at, mut out)| {
+        for here in 0..out.len() {
+            let row = at * BLOCK + here;
+            let place = places[row] as usize;
+            let best = if codes.steps[place] == 0.0 {
                 unlike_all((0..pool.len()).filter(|&other| other != row), k)
             } else {
-                decide(block.nearest.row(at).iter().copied(), k, |other| exact(row, other))
+                best_of(blocks[place / BLOCK].nearest.row(place % BLOCK).iter().copied(), k)
             };
-            out.write(at, &best);
+            out.write(here, &best);
         }
         progress.advance(0)
     })?;
@@ -44,7 +57,7 @@ pub(super) fn of_pool(pool: &Vectors<'_>, k: usize, progress: &Progress) -> Resu
 }
 
 /// The candidates of every row of a pool among all others, in blocks.
-fn all_pairs<F: Fn(usize, usize) -> f32 + Sync>(
+fn all_pairs<F: Fn(usize, usize, f32, f32) -> Option<Entry> + Sync>(
     pairs: &Pairs<'_, F>,
     codes: &Codes,
     k: usize,
@@ -78,17 +91,19 @@ fn lock(block: &Mutex<Block>) -> MutexGuard<'_, Block> {
     block.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// The best k of a row's candidates by single precision.
-pub(super) fn decide(
-    candidates: impl Iterator<Item = Entry>,
-    k: usize,
-    exact: impl Fn(usize) -> f32,
-) -> Vec<Entry> {
-    let mut best: Vec<Entry> =
-        candidates.map(|entry| Entry::new(exact(entry.index() as usize), entry.index())).collect();
+/// The best k of a row's candidates, in order.
+pub(super) fn best_of(candidates: impl Iterator<Item = Entry>, k: usize) -> Vec<Entry> {
+    let mut best: Vec<Entry> = candidates.collect();
     best.sort_unstable_by(|a, b| b.cmp(a));
     best.truncate(k);
     best
+}
+
+/// The place of each row in an order.
+pub(super) fn places(order: &[u32]) -> Vec<u32> {
+    let mut places = vec![0; order.len()];
+    order.iter().zip(0..).for_each(|(&row, place)| places[row as usize] = place);
+    places
 }
 
 /// What a zero row is given: cosine 0 with everything, so the lowest indices.

@@ -3,6 +3,7 @@
 //! * `tile`: integer dot products of [`TILE_ROWS`] rows with [`PANEL`] columns;
 //! * `filter`: which of the products of one row pass the thresholds of the row and of the columns;
 //! * `dot`: one single-precision dot product, for the few pairs that passed;
+//! * `dot_i8`: one integer dot product, for pairs that stand nowhere near each other;
 //! * `dot_f16` and `dots_i8`: of two rows that an index stores in 16 or 8 bits.
 //!
 //! Integers give the same bits on every instruction set. `dot` and `dot_f16` add up in one fixed
@@ -54,6 +55,7 @@ pub(super) struct Kernels {
     tile: unsafe fn(rows: [*const i8; TILE_ROWS], panel: *const u8, depth: usize, out: &mut Tile),
     filter: Filter,
     dot: unsafe fn(&[f32], &[f32]) -> f32,
+    dot_i8: unsafe fn(&[i8], &[i8]) -> i32,
     dot_f16: unsafe fn(&[f16], &[f16]) -> f32,
     dots_i8: unsafe fn(&[i8], &[i8]) -> [i32; 3],
 }
@@ -114,6 +116,14 @@ impl Kernels {
         assert_eq!(left.len(), right.len());
         // SAFETY: same length; instruction set as above.
         unsafe { (self.dot)(left, right) }
+    }
+
+    /// The same of codes.
+    #[inline]
+    pub(super) fn dot_i8(&self, left: &[i8], right: &[i8]) -> i32 {
+        assert_eq!(left.len(), right.len());
+        // SAFETY: same length; instruction set as above.
+        unsafe { (self.dot_i8)(left, right) }
     }
 
     /// The same of half-precision values, in single precision.
@@ -213,6 +223,7 @@ mod tests {
             };
             for kernels in Kernels::all() {
                 assert_eq!(kernels.dots_i8(&left, &right), expected, "{}", kernels.name);
+                assert_eq!(kernels.dot_i8(&left, &right), expected[0], "{}", kernels.name);
                 // Integers below 2^24 are exact in single precision.
                 let dot = kernels.dot_f16(&halves(&left), &halves(&right));
                 assert_eq!(dot, expected[0] as f32, "{} {length}", kernels.name);

@@ -56,12 +56,14 @@ impl<'a> Tiles<'a> {
 
 /// Rows, columns, and how exactly the rows want to know.
 ///
-/// `exact(row, column)` is the similarity in single precision; `slack` of each row is twice the
-/// bound on its approximate similarities, or 0 where these are good enough.
+/// A row is told of a column whose approximate similarity passes as `judge(row, column,
+/// approximate, least)` says: with the similarity in single precision, or the approximate one where
+/// that is good enough; not at all where it is below `least` for certain. `margins` are the most by
+/// which the approximate similarities of each row can be off from that.
 pub(super) struct Pairs<'a, F> {
     pub(super) tiles: Tiles<'a>,
-    pub(super) slack: &'a [f32],
-    pub(super) exact: F,
+    pub(super) margins: &'a [f32],
+    pub(super) judge: F,
 }
 
 /// A block: the candidates of consecutive rows, and the number of the first.
@@ -92,7 +94,7 @@ impl Block {
 /// Floors of columns that want to hear of no row.
 pub(super) const NOBODY: [f32; PANEL] = [f32::INFINITY; PANEL];
 
-impl<F: Fn(usize, usize) -> f32> Pairs<'_, F> {
+impl<F: Fn(usize, usize, f32, f32) -> Option<Entry>> Pairs<'_, F> {
     /// Every row of the block with every column of one panel; tells the rows only.
     /// With `not_itself` rows and columns are one pool, and a row is not its own neighbour.
     pub(super) fn one_side(&self, block: &mut Block, panel: usize, not_itself: bool) {
@@ -122,10 +124,7 @@ impl<F: Fn(usize, usize) -> f32> Pairs<'_, F> {
                     let at = told.trailing_zeros() as usize;
                     told &= told - 1;
                     let column = panel * PANEL + at;
-                    let entry = Entry::new(similarities[at], row as u32);
-                    other.nearest.push(column - other.first, entry, self.slack[column], |row| {
-                        (self.exact)(column, row as usize)
-                    });
+                    self.tell(other, column, row, similarities[at]);
                 }
             });
         }
@@ -143,10 +142,16 @@ impl<F: Fn(usize, usize) -> f32> Pairs<'_, F> {
         while passed != 0 {
             let at = passed.trailing_zeros() as usize;
             passed &= passed - 1;
-            let entry = Entry::new(similarities[at], (panel * PANEL + at) as u32);
-            block.nearest.push(row - block.first, entry, self.slack[row], |column| {
-                (self.exact)(row, column as usize)
-            });
+            self.tell(block, row, panel * PANEL + at, similarities[at]);
+        }
+    }
+
+    #[inline(always)]
+    fn tell(&self, block: &mut Block, row: usize, column: usize, approximate: f32) {
+        let (here, margin) = (row - block.first, self.margins[row]);
+        let least = block.nearest.floor(here) + margin;
+        if let Some(entry) = (self.judge)(row, column, approximate, least) {
+            block.nearest.push(here, entry, margin);
         }
     }
 }

@@ -33,9 +33,9 @@ impl Entry {
 
 /// The candidates of consecutive rows.
 ///
-/// Each row has room for [`Nearest::room`] candidates. When it is full, all but the best k go,
-/// and those that the error bound cannot tell from them; what may come later must pass the floor.
-/// What survives does not depend on the order in which candidates came.
+/// Each row has room for [`Nearest::room`] candidates. When it is full, all but the best k go, and
+/// what comes later must pass the floor. Which k are the best does not depend on the order in which
+/// candidates came.
 pub(super) struct Nearest {
     k: usize,
     room: usize,
@@ -47,7 +47,7 @@ pub(super) struct Nearest {
 impl Nearest {
     /// Nothing yet, for `len` rows that want `k` neighbours each.
     pub(super) fn new(len: usize, k: usize) -> Self {
-        let room = (4 * k).max(64);
+        let room = (2 * k).max(64);
         let mut floors = vec![[f32::NEG_INFINITY; PANEL]; len.div_ceil(PANEL)];
         if let Some(last) = floors.last_mut() {
             last[len - (len - 1) / PANEL * PANEL..].fill(f32::INFINITY);
@@ -80,60 +80,26 @@ impl Nearest {
         &self.entries[row * self.room..][..self.fill[row] as usize]
     }
 
-    /// Adds a candidate. `slack` is twice the bound on the row's errors; `exact` computes the
-    /// row's similarity with another and is only asked where too many stand within the slack.
+    /// Adds a candidate. What is more than `margin` below the row's k-th best cannot be one, by
+    /// the similarity that is compared with the floor.
     #[inline]
-    pub(super) fn push(
-        &mut self,
-        row: usize,
-        entry: Entry,
-        slack: f32,
-        exact: impl Fn(u32) -> f32,
-    ) {
+    pub(super) fn push(&mut self, row: usize, entry: Entry, margin: f32) {
         let fill = self.fill[row] as usize;
         self.entries[row * self.room + fill] = entry;
         self.fill[row] += 1;
         if fill + 1 == self.room {
-            self.compact(row, slack, exact);
+            self.compact(row, margin);
         }
     }
 
     #[cold]
-    fn compact(&mut self, row: usize, slack: f32, exact: impl Fn(u32) -> f32) {
+    fn compact(&mut self, row: usize, margin: f32) {
         let entries = &mut self.entries[row * self.room..(row + 1) * self.room];
-        let mut kept = retain(entries, self.k, slack);
-        if kept > self.room / 2 && slack > 0.0 {
-            for entry in &mut entries[..kept] {
-                *entry = Entry::new(exact(entry.index()), entry.index());
-            }
-            retain(&mut entries[..kept], self.k, 0.0);
-            kept = self.k;
-        }
-        let floor = entries[self.k - 1].similarity() - slack;
-        self.fill[row] = kept as u32;
+        entries.select_nth_unstable_by(self.k - 1, |a, b| b.cmp(a));
+        let floor = entries[self.k - 1].similarity() - margin;
+        self.fill[row] = self.k as u32;
         self.raise(row, floor);
     }
-}
-
-/// Moves the best `k` to the front, the k-th at its place, then those within `slack` below it;
-/// returns how many that are.
-pub(super) fn retain(entries: &mut [Entry], k: usize, slack: f32) -> usize {
-    if entries.len() <= k {
-        entries.sort_unstable_by(|a, b| b.cmp(a));
-        return entries.len();
-    }
-    entries.select_nth_unstable_by(k - 1, |a, b| b.cmp(a));
-    let mut kept = k;
-    if slack > 0.0 {
-        let floor = entries[k - 1].similarity() - slack;
-        for at in k..entries.len() {
-            if entries[at].similarity() >= floor {
-                entries.swap(kept, at);
-                kept += 1;
-            }
-        }
-    }
-    kept
 }
 
 #[cfg(test)]
@@ -150,30 +116,34 @@ mod tests {
     }
 
     #[test]
-    fn keeps_the_best_and_those_within_the_slack() {
+    fn keeps_the_best_behind_a_floor() {
+        let similarity = |index: u32| (index * 7919 % 1009) as f32 / 1009.0;
         let mut nearest = Nearest::new(1, 2);
-        for index in 0..1000_u32 {
-            let similarity = (index * 7919 % 1009) as f32 / 1009.0;
-            if similarity >= nearest.floor(0) {
-                nearest.push(0, Entry::new(similarity, index), 0.01, |_| similarity);
+        let mut told = 0;
+        for index in 0..1000 {
+            if similarity(index) >= nearest.floor(0) {
+                nearest.push(0, Entry::new(similarity(index), index), 0.01);
+                told += 1;
             }
         }
-        let mut best: Vec<Entry> = nearest.row(0).to_vec();
-        best.sort_by(|a, b| b.cmp(a));
-        let mut all: Vec<Entry> =
-            (0..1000).map(|i| Entry::new((i * 7919 % 1009) as f32 / 1009.0, i)).collect();
-        all.sort_by(|a, b| b.cmp(a));
-        assert!(best.starts_with(&all[..5]));
+        let sorted = |mut entries: Vec<Entry>| {
+            entries.sort_by(|a, b| b.cmp(a));
+            entries
+        };
+        let best = sorted(nearest.row(0).to_vec());
+        let all = sorted((0..1000).map(|i| Entry::new(similarity(i), i)).collect());
+        assert!(best.starts_with(&all[..2]) && told < 300, "{told}");
     }
 
     #[test]
     fn ties_beyond_the_room_keep_the_lowest_indices() {
         let mut nearest = Nearest::new(1, 3);
         for index in (0..500_u32).rev() {
-            nearest.push(0, Entry::new(0.5, index), 0.1, |_| 0.5);
+            nearest.push(0, Entry::new(0.5, index), 0.1);
         }
-        let mut best: Vec<u32> = nearest.row(0).iter().map(|entry| entry.index()).collect();
-        best.sort_unstable();
-        assert_eq!(best[..3], [0, 1, 2]);
+        let mut best = nearest.row(0).to_vec();
+        best.sort_unstable_by(|a, b| b.cmp(a));
+        let best: Vec<u32> = best.iter().take(3).map(|entry| entry.index()).collect();
+        assert_eq!(best, [0, 1, 2]);
     }
 }

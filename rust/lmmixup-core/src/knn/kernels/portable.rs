@@ -5,7 +5,7 @@ use half::f16;
 use super::{Band, GROUP, Kernels, PANEL, TILE_ROWS, Tile};
 
 pub(super) static KERNELS: Kernels =
-    Kernels { name: "portable", tile, filter, dot, dot_f16, dots_i8 };
+    Kernels { name: "portable", tile, filter, dot, dot_i8, dot_f16, dots_i8 };
 
 /// # Safety
 /// `rows` point to `depth` codes each, `panel` to `depth × PANEL`.
@@ -67,6 +67,13 @@ unsafe fn dot(left: &[f32], right: &[f32]) -> f32 {
         }
     }
     sums[0] + rest
+}
+
+/// # Safety
+/// None needed; unsafe to have the type of the table.
+#[inline(always)]
+pub(super) unsafe fn dot_i8(left: &[i8], right: &[i8]) -> i32 {
+    left.iter().zip(right).map(|(&a, &b)| i32::from(a) * i32::from(b)).sum()
 }
 
 /// # Safety

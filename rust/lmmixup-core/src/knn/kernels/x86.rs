@@ -11,6 +11,7 @@ static AVX512: Kernels = Kernels {
     tile: tile_avx512,
     filter: filter_avx512,
     dot: dot_avx512,
+    dot_i8: dot_i8_avx512,
     dot_f16: dot_f16_avx512,
     dots_i8: dots_i8_avx512,
 };
@@ -19,6 +20,7 @@ static AVX2: Kernels = Kernels {
     tile: tile_avx2,
     filter: filter_avx2,
     dot: dot_avx2,
+    dot_i8: dot_i8_avx2,
     dot_f16: dot_f16_avx2,
     dots_i8: dots_i8_avx2,
 };
@@ -233,6 +235,39 @@ unsafe fn dot_avx2(left: &[f32], right: &[f32]) -> f32 {
     unsafe { _mm256_storeu_ps(lanes.as_mut_ptr(), _mm256_add_ps(low, high)) };
     let rest = left[whole * 8..].iter().zip(&right[whole * 8..]).map(|(a, b)| a * b);
     lanes.iter().sum::<f32>() + rest.sum::<f32>()
+}
+
+/// # Safety
+/// AVX-512 F, BW and VNNI; both slices have the same length.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vnni")]
+unsafe fn dot_i8_avx512(left: &[i8], right: &[i8]) -> i32 {
+    // 128 makes the left codes unsigned; what that adds is taken off again.
+    let (offset, ones) = (_mm512_set1_epi8(-128), _mm512_set1_epi8(1));
+    let (mut sums, mut rights) = ([_mm512_setzero_si512(); 2], [_mm512_setzero_si512(); 2]);
+    let whole = left.len() / 64;
+    for at in 0..whole {
+        // SAFETY: `64 at + 64 ≤ length`.
+        unsafe {
+            let a = _mm512_loadu_si512(left.as_ptr().add(at * 64).cast());
+            let b = _mm512_loadu_si512(right.as_ptr().add(at * 64).cast());
+            let half = at % 2;
+            sums[half] = _mm512_dpbusd_epi32(sums[half], _mm512_xor_si512(a, offset), b);
+            rights[half] = _mm512_dpbusd_epi32(rights[half], ones, b);
+        }
+    }
+    // SAFETY: nothing is needed.
+    let rest = unsafe { portable::dot_i8(&left[whole * 64..], &right[whole * 64..]) };
+    let sum = _mm512_add_epi32(sums[0], sums[1]);
+    let added = _mm512_slli_epi32::<7>(_mm512_add_epi32(rights[0], rights[1]));
+    _mm512_reduce_add_epi32(_mm512_sub_epi32(sum, added)) + rest
+}
+
+/// # Safety
+/// AVX2. The compiler vectorises the plain loop for it.
+#[target_feature(enable = "avx2")]
+unsafe fn dot_i8_avx2(left: &[i8], right: &[i8]) -> i32 {
+    // SAFETY: nothing is needed.
+    unsafe { portable::dot_i8(left, right) }
 }
 
 /// # Safety
