@@ -15,6 +15,7 @@ from lmmixup import reference
 from lmmixup.cli import cli
 from lmmixup.errors import ArgumentError, DataError, InfeasibleError, LmmixupError
 from lmmixup.pool import export, open_pool
+from lmmixup.progress import Reporter
 from lmmixup.select import STRATEGIES, SelectConfig, run
 
 if TYPE_CHECKING:
@@ -220,6 +221,35 @@ def test_layouts_have_what_the_trainers_open(tmp_path: Path) -> None:
     assert "Naïve" in lines[at]
     assert "type: chat_template" in (tmp_path / "out/axolotl/dataset.yml").read_text()
     assert "llama-factory/train.json" in result.manifest["outputs"]
+
+
+def test_columns_of_the_same_name_stay_and_those_of_an_earlier_run_give_way(
+    rated: pa.Table, tmp_path: Path
+) -> None:
+    own = rated.append_column("long_tail", pa.array([f"own {n}" for n in range(len(rated))]))
+    _, data = select(own, tmp_path / "once", num=50, strategy="knn", shuffle=False)
+    expected = [f"own {name[1:]}" for name in ids_of(tmp_path / "once")]
+    assert data["original_long_tail"].to_pylist() == expected
+    assert pa.types.is_floating(data.schema.field("long_tail").type)
+    exported = tmp_path / "exported.parquet"
+    export(open_pool(tmp_path / "once"), exported)
+    assert pq.read_table(exported).schema.names == own.schema.names
+    assert pq.read_table(exported)["long_tail"].to_pylist() == expected
+    notes = Notes()
+    config = SelectConfig(strategy="random", num=20)
+    run(open_pool(tmp_path / "once"), config, output=tmp_path / "twice", reporter=notes)
+    assert notes.said == ["columns of an earlier run give way: selection_rank"]
+    twice = pq.read_table(tmp_path / "twice" / "data.parquet")
+    assert sorted(twice["selection_rank"].to_pylist()) == list(range(1, 21))
+    assert "original_long_tail" in twice.schema.names
+
+
+class Notes(Reporter):
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def note(self, message: str) -> None:
+        self.said.append(message)
 
 
 def test_the_command_merges(rated: pa.Table, distilled: pa.Table, tmp_path: Path) -> None:
