@@ -21,6 +21,9 @@ NUM_BEFORE, NUM_AFTER = 1, 3
 WIDER = 1
 """Content words further on either side that are looked at in a source."""
 
+VERBATIM = 24
+"""Characters behind a negation that are copied where it is copied."""
+
 _CUE = re.compile(
     r"\b(?:not(?!\s+(?:only|just|least|merely|simply|to\s+mention)\b)"
     r"|no(?!\s+(?:doubt|wonder|less|fewer|matter)\b)"
@@ -53,15 +56,20 @@ class Negation:
     after: tuple[str, ...]
 
 
-def negations(text: str, num_before: int, num_after: int) -> Iterator[Negation]:
+def negations(
+    text: str, num_before: int, num_after: int, founded_in: Sequence[str] = ()
+) -> Iterator[Negation]:
     """The negations of a text, each with content words around it.
 
     Args:
         text: The text.
         num_before: Content words before, at most.
         num_after: Content words after, at most.
+        founded_in: Texts whose negations are left out where they go on with the same letters.
     """
     for cue in _CUE.finditer(text):
+        if any(text[cue.start() : cue.end() + VERBATIM] in other for other in founded_in):
+            continue
         ends = [end.end() for end in _END.finditer(text, 0, cue.start())]
         after = _END.search(text, cue.end())
         stop = after.start() if after else len(text)
@@ -102,7 +110,7 @@ def new_negations(
     """
     own = [
         one
-        for one in negations(made, NUM_BEFORE, NUM_AFTER)
+        for one in negations(made, NUM_BEFORE, NUM_AFTER, sources)
         if one.after and not any(one.text in source for source in sources)
     ]
     prefixed = [one for one in new if _positive(one) in known]

@@ -51,11 +51,12 @@ def _any_of(words: Collection[str]) -> str:
 
 _SPACED = r"\d{1,3}(?:[ \u00a0\u202f]\d{3})+(?![\d.,]*\d)"
 _WORD = _any_of(NUMBER_WORDS)
-_NUMBER = re.compile(
+_IN_DIGITS = (
     rf"(?P<digits>(?<![\d.,]){_SPACED}|\d+(?:[.,]\d+)*)"
     rf"(?:(?P<short>k|m|b|\s?(?:mn|bn|tn))\b|[\s-]*(?P<scale>{_any_of(_SCALE_OF)})\b)?"
-    rf"|\b{_WORD}\b(?:(?:[\s-]+|\s+and\s+){_WORD}\b)*"
 )
+_DIGITS = re.compile(_IN_DIGITS)
+_NUMBER = re.compile(rf"{_IN_DIGITS}|\b{_WORD}\b(?:(?:[\s-]+|\s+and\s+){_WORD}\b)*")
 _RANGE = re.compile(r"(?<!\d)(\d{2})(\d{2})[\u2013/-](\d{2})(?!\d)")
 _MARKER = re.compile(
     r"^(?:[ \t]*(?:\(\d{1,3}\)|\d{1,3}[.)]|(?:step|part)[ \t]+\d{1,3})(?=\s|:))+", re.M
@@ -102,9 +103,11 @@ def numbers(text: str) -> list[Number]:
     """
     found: list[Number] = []
     lower = text.lower()
-    if not _DIGIT.search(lower) and NUMBER_WORDS.isdisjoint(_LETTERS.findall(lower)):
-        return found  # the usual case, in a fraction of the time
-    for match in _NUMBER.finditer(_unmarked(text)):
+    # Most texts have no number in words: then it takes a fraction of the time.
+    pattern = _DIGITS if NUMBER_WORDS.isdisjoint(_LETTERS.findall(lower)) else _NUMBER
+    if pattern is _DIGITS and not _DIGIT.search(lower):
+        return found
+    for match in pattern.finditer(_unmarked(text)):
         if match["digits"]:
             found += _digit_numbers(match)
         else:
