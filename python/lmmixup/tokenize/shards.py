@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lmmixup.stage import StageRun
     from lmmixup.tokenize.config import TokenizeConfig
 
+MIB = 1 << 20
 ROWS_PER_BATCH = 1000
 """Rows of a record batch, as `datasets` writes them."""
 
@@ -45,7 +46,7 @@ def write_shards(
     """
     columns = 3 if config.position_ids else 2
     row_bytes = max(1, chats.num_tokens * 4 * columns // num_rows)
-    shard_rows = max(1, config.shard_mb * (1 << 20) // row_bytes)
+    shard_rows = max(1, config.shard_mb * MIB // row_bytes)
     starts = range(0, num_rows, shard_rows)
     names = [f"data-{at:05d}-of-{len(starts):05d}.arrow" for at in range(len(starts))]
     for start, name in zip(starts, names, strict=True):
