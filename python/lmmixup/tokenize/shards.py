@@ -66,7 +66,7 @@ def _fingerprint(run: StageRun, names: list[str]) -> str:
     """By which `datasets` tells data sets apart in its cache."""
     inputs = [vars(file) for file in run.pool.inputs()]
     # Tables in memory have no digest: there the shards say what they are.
-    said = inputs or [file_sha256(run.folder / name) for name in names]
+    said: list[Any] = inputs or [file_sha256(run.folder / name) for name in names]
     options = [run.config.model_dump(mode="json"), run.pool.options.model_dump(mode="json")]
     key = json.dumps([lmmixup.__version__, options, said], sort_keys=True)
     return hashlib.sha256(key.encode()).hexdigest()[:16]
@@ -119,7 +119,7 @@ def _describe(folder: Path, names: list[str], config: TokenizeConfig, fingerprin
         "homepage": "",
         "license": "",
     }
-    state = {
+    state: dict[str, Any] = {
         "_data_files": [{"filename": name} for name in names],
         "_fingerprint": fingerprint,
         "_format_columns": None,
