@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lmmixup.stage import StageRun
     from lmmixup.tokenize.config import TokenizeConfig
 
+MIB = 1 << 20
 ROWS_PER_BATCH = 1000
 """Rows of a record batch, as `datasets` writes them."""
 
@@ -45,7 +46,7 @@ def write_shards(
     """
     columns = 3 if config.position_ids else 2
     row_bytes = max(1, chats.num_tokens * 4 * columns // num_rows)
-    shard_rows = max(1, config.shard_mb * (1 << 20) // row_bytes)
+    shard_rows = max(1, config.shard_mb * MIB // row_bytes)
     starts = range(0, num_rows, shard_rows)
     names = [f"data-{at:05d}-of-{len(starts):05d}.arrow" for at in range(len(starts))]
     for start, name in zip(starts, names, strict=True):
@@ -65,7 +66,7 @@ def _fingerprint(run: StageRun, names: list[str]) -> str:
     """By which `datasets` tells data sets apart in its cache."""
     inputs = [vars(file) for file in run.pool.inputs()]
     # Tables in memory have no digest: there the shards say what they are.
-    said = inputs or [file_sha256(run.folder / name) for name in names]
+    said: list[Any] = inputs or [file_sha256(run.folder / name) for name in names]
     options = [run.config.model_dump(mode="json"), run.pool.options.model_dump(mode="json")]
     key = json.dumps([lmmixup.__version__, options, said], sort_keys=True)
     return hashlib.sha256(key.encode()).hexdigest()[:16]
@@ -118,7 +119,7 @@ def _describe(folder: Path, names: list[str], config: TokenizeConfig, fingerprin
         "homepage": "",
         "license": "",
     }
-    state = {
+    state: dict[str, Any] = {
         "_data_files": [{"filename": name} for name in names],
         "_fingerprint": fingerprint,
         "_format_columns": None,

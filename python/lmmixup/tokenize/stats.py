@@ -15,9 +15,7 @@ if TYPE_CHECKING:
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 
 
-def length_figures(
-    chats: _rust.ChatPool, config: TokenizeConfig, num_rows: int
-) -> dict[str, Any]:
+def length_figures(chats: _rust.ChatPool, config: TokenizeConfig, num_rows: int) -> dict[str, Any]:
     """Figures for the manifest.
 
     Args:

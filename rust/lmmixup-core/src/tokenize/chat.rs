@@ -15,8 +15,8 @@ pub const TRAINED: u32 = 1 << 31;
 
 /// Shapes that are kept; chats of still other shapes are rendered.
 const MAX_SHAPES: usize = 4096;
-/// One of so many chats that a shape filled is rendered too.
-const PROOF_EVERY: u64 = 64;
+/// Some one of so many chats that a shape filled is rendered too.
+const PROOF_EVERY: usize = 64;
 /// Noncharacters that stand for the first character of a special token's text in a content.
 const GUARDS: Range<u32> = 0xfdd2..0xfdf0;
 
@@ -47,7 +47,7 @@ pub struct Paths {
     pub filled: AtomicU64,
     /// Rendered.
     pub rendered: AtomicU64,
-    /// Filled ones that were rendered too, and were the same.
+    /// Filled ones of the sample that is rendered too, and were the same.
     pub proved: AtomicU64,
 }
 
@@ -69,7 +69,6 @@ pub struct ChatScratch {
     key: Vec<u8>,
     piece: Vec<u32>,
     opening: Vec<u32>,
-    seen: u64,
 }
 
 /// A chat as text, and the bytes of it that are trained on.
@@ -207,8 +206,9 @@ impl Chat {
             }
         }
         text.push_str(&shape.literals[turns.len()]);
-        scratch.seen += 1;
-        if scratch.seen % PROOF_EVERY == 0 {
+        // By its length, so that the same ones are proved at any number of threads.
+        if text.len() % PROOF_EVERY == 0 {
+            self.paths.proved.fetch_add(1, Ordering::Relaxed);
             self.prove(turns, &text)?;
         }
         Ok(Ok(Text { text, trained }))
@@ -247,7 +247,6 @@ impl Chat {
     }
 
     fn prove(&self, turns: &[Said<'_>], filled: &str) -> Result<()> {
-        self.paths.proved.fetch_add(1, Ordering::Relaxed);
         if self.template.render(turns, false).is_ok_and(|text| text == filled) {
             return Ok(());
         }

@@ -25,7 +25,7 @@ use crate::{Error, Progress, Result};
 const TOGETHER: usize = 128;
 /// Texts that one task encodes.
 const ROWS_A_TASK: usize = 256;
-/// Rules for digits that the crate reads wrongly, see [`hide_digits`].
+/// Rules for digits that the crate reads wrongly, see [`check_digits`].
 const DIGITS: [&str; 2] = [r"\p{N}+", r"\p{N}{1,2}"];
 
 /// A `tokenizer.json` that is ready to encode; shared by threads.
@@ -35,6 +35,8 @@ pub struct Encoder {
     special_ids: Vec<u32>,
     has_added: bool,
     has_words: bool,
+    /// The first of the ids that stand for bytes which the vocabulary lacks.
+    missing: Option<u32>,
 }
 
 /// What a thread keeps from text to text.
@@ -77,7 +79,11 @@ impl Encoder {
         let mut value: Value =
             serde_json::from_str(&json).map_err(|error| wrong(error.to_string()))?;
         check_kind(&value).map_err(wrong)?;
-        let json = if hide_digits(&mut value["pre_tokenizer"]) { value.to_string() } else { json };
+        check_digits(&value["pre_tokenizer"]).map_err(wrong)?;
+        let (missing, json) = match fill_bytes(&mut value) {
+            Some(missing) => (Some(missing), value.to_string()),
+            None => (None, json),
+        };
         let canonical =
             tokenizers::canonicalize_str(&json).map_err(|error| wrong(error.to_string()))?;
         let inner = tokenizers::from_json(&canonical).map_err(|error| wrong(error.to_string()))?;
@@ -91,7 +97,19 @@ impl Encoder {
         let mut special_ids: Vec<u32> = specials.iter().map(|(_, id)| *id).collect();
         special_ids.sort_unstable();
         let is_bytes = matches!(inner.get_model(), PipelineModel::BPE(bpe) if bpe.is_byte_level());
-        Ok(Self { specials, special_ids, has_added: !added.is_empty(), has_words: is_bytes, inner })
+        let encoder = Self {
+            specials,
+            special_ids,
+            has_added: !added.is_empty(),
+            has_words: is_bytes,
+            missing,
+            inner,
+        };
+        // A pattern that the crate has no program for shows only when it is used.
+        let mut ids = Vec::new();
+        let probed = encoder.encode("a 1", 0, false, &mut Scratch::default(), &mut ids);
+        probed.map_err(|error| wrong(error.to_string()))?;
+        Ok(encoder)
     }
 
     /// Which way texts take: `words` (a table before the model) or `tokenizers` (the crate's own).
@@ -246,7 +264,10 @@ impl Encoder {
         scratch.spans.clear();
         pre_tokenizer.pre_tokenize(text, &mut scratch.pre, &mut scratch.spans).map_err(refused)?;
         if self.has_words {
-            return self.encode_words(text, scratch, out);
+            let start = out.len();
+            self.encode_words(text, scratch, out)?;
+            self.drop_missing(start, out);
+            return Ok(());
         }
         let Scratch { model: held, spans, raw, .. } = scratch;
         let model = self.inner.get_model();
@@ -255,6 +276,19 @@ impl Encoder {
         model.tokenize_spans(text, spans, held, raw).map_err(refused)?;
         out.extend_from_slice(PipelineToken::cast_slice(raw));
         Ok(())
+    }
+
+    /// A byte that the vocabulary lacks has no token, as in Hugging Face `tokenizers` 0.23.
+    fn drop_missing(&self, start: usize, out: &mut Vec<u32>) {
+        let Some(first) = self.missing else { return };
+        let mut kept = start;
+        for at in start..out.len() {
+            if out[at] < first {
+                out[kept] = out[at];
+                kept += 1;
+            }
+        }
+        out.truncate(kept);
     }
 
     fn encode_words(&self, text: &str, scratch: &mut Scratch, out: &mut Vec<u32>) -> Result<()> {
@@ -308,28 +342,42 @@ fn check_kind(value: &Value) -> std::result::Result<(), String> {
     }
 }
 
-/// tokenizers 1.0.0-rc.3 takes a GPT pattern with `\p{N}+` or `\p{N}{1,2}` for the one with
-/// `\p{N}{1,3}`. In a group of its own the pattern is not recognised and the regex engine takes it.
-fn hide_digits(pre_tokenizer: &mut Value) -> bool {
-    let mut hidden = false;
-    match pre_tokenizer {
-        Value::Object(fields) => {
-            for (name, field) in fields.iter_mut() {
-                match field {
-                    Value::String(pattern) if name == "Regex" => {
-                        let like =
-                            |digits: &&str| pattern.contains(&format!(r"\p{{L}}+|{digits}|"));
-                        if DIGITS.iter().any(|digits| like(&digits)) {
-                            *pattern = format!("(?:{pattern})");
-                            hidden = true;
-                        }
-                    }
-                    field => hidden |= hide_digits(field),
-                }
-            }
-        }
-        Value::Array(parts) => parts.iter_mut().for_each(|part| hidden |= hide_digits(part)),
-        _ => {}
+/// Gives tokens to the bytes that a byte-level vocabulary lacks, as SmolLM2's does and which
+/// tokenizers 1.0 refuses; their ids come after all others and are left out again.
+fn fill_bytes(value: &mut Value) -> Option<u32> {
+    let is_bytes = value["pre_tokenizer"].to_string().contains("\"ByteLevel\"");
+    let after = |id: Option<u64>| id.map_or(0, |id| id + 1);
+    let added = value["added_tokens"].as_array().map_or(&[][..], Vec::as_slice);
+    let added = added.iter().map(|token| after(token["id"].as_u64())).max().unwrap_or(0);
+    let vocabulary = value["model"]["vocab"].as_object_mut().filter(|_| is_bytes)?;
+    let first = vocabulary.values().map(|id| after(id.as_u64())).max().unwrap_or(0).max(added);
+    let lacking: Vec<String> =
+        byte_characters().filter(|byte| !vocabulary.contains_key(byte)).collect();
+    for (id, byte) in (first..).zip(&lacking) {
+        vocabulary.insert(byte.clone(), id.into());
     }
-    hidden
+    (!lacking.is_empty()).then_some(u32::try_from(first).ok()?)
+}
+
+/// The characters that stand for the 256 bytes in byte-level vocabularies.
+fn byte_characters() -> impl Iterator<Item = String> {
+    let shown = |byte: &u32| matches!(byte, 33..=126 | 161..=172 | 174..=255);
+    let hidden = 256 - (0..256).filter(shown).count() as u32;
+    (0..256)
+        .filter(move |byte| shown(byte))
+        .chain(256..256 + hidden)
+        .filter_map(|code| char::from_u32(code).map(String::from))
+}
+
+/// tokenizers 1.0.0-rc.3 takes a GPT pattern with `\p{N}+` or `\p{N}{1,2}` for the one with
+/// `\p{N}{1,3}`, and its ids would be wrong.
+fn check_digits(pre_tokenizer: &Value) -> std::result::Result<(), String> {
+    let text = pre_tokenizer.to_string();
+    let found = DIGITS
+        .iter()
+        .find(|digits| text.contains(&format!(r"\\p{{L}}+|{}|", digits.replace('\\', r"\\"))));
+    match found {
+        Some(digits) => Err(format!("a split pattern with `{digits}`, which it cuts wrongly")),
+        None => Ok(()),
+    }
 }

@@ -108,7 +108,9 @@ impl<'r> Record<'r> {
         match &self.said {
             Said::Pair { .. } => self.pair_turns(prompt, completion, |turns| {
                 let turns = turns.iter();
-                see(&turns.map(|&(role, content)| template::Said { role, content }).collect::<Vec<_>>())
+                see(&turns
+                    .map(|&(role, content)| template::Said { role, content })
+                    .collect::<Vec<_>>())
             }),
             Said::Chat(turns) => {
                 for Turn { role, content } in turns {
