@@ -27,7 +27,21 @@ TARGETS = {
 
 TENSOR_CORES = {"sm_80": "mma.sync", "sm_90": "wgmma", "sm_100": "tcgen05", "gfx942": "v_mfma"}
 
-TYPES = {"bf16": "*bf16", "fp16": "*fp16"}
+CASES: dict[str, dict[str, bool]] = {
+    "plain": {},
+    "all": {"HAS_BIAS": True, "HAS_CAP": True, "EVEN_H": False, "ITSELF": True},
+    "bare": {"ENTROPY": False},
+    "only": {"ONLY": True},
+}
+"""What a kernel is asked beside the plain: everything, no entropy, some of the rows."""
+
+KERNELS = {
+    "score": ("plain", "all", "bare", "only"),
+    "exponentials": ("plain", "all", "bare"),
+    "gradients": ("plain", "all", "bare"),
+    "topk": ("plain", "all"),
+}
+"""The cases of each kernel in bf16; fp16 and fp32 are compiled plain."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +51,7 @@ class Compiled:
     target: str
     kernel: str
     dtype: str
+    case: str
     tile: str
     registers: int
     spills: int
@@ -52,25 +67,27 @@ def compile_all(targets: list[str] | None = None) -> Iterator[Compiled]:
         targets: Names of `TARGETS`; all by default.
 
     Yields:
-        One entry a kernel, type and target.
+        One entry a kernel, type, case and target.
     """
     for target in targets or TARGETS:
-        for dtype in TYPES:
-            for name in ("score", "exponentials", "gradients", "topk"):
-                yield compile_one(target, name, dtype)
+        for name, cases in KERNELS.items():
+            for case in cases:
+                yield compile_one(target, name, "bf16", case)
+            for dtype in ("fp16", "fp32"):
+                yield compile_one(target, name, dtype, "plain")
 
 
-def compile_one(target: str, name: str, dtype: str) -> Compiled:
+def compile_one(target: str, name: str, dtype: str, case: str) -> Compiled:
     """Compiles one kernel with its tile and looks at what came of it."""
     import triton
     from triton.backends.compiler import GPUTarget
     from triton.compiler import ASTSource
 
-    from lmmixup_kernels.tiles import LOW
+    from lmmixup_kernels.tiles import FULL, LOW
 
     kind, arch, warp, bound = TARGETS[target]
-    tile = LOW[name][target]
-    kernel, signature, constants = _source(name, TYPES[dtype])
+    tile = FULL[name] if dtype == "fp32" else LOW[name][target]
+    kernel, signature, constants = _source(name, f"*{dtype}", CASES[case])
     constants |= {"R": tile.rows, "C": tile.columns, "D": tile.depth}
     fixed = {key: value for key, value in constants.items() if key in kernel.arg_names}
     types = {arg: signature.get(arg, "constexpr") for arg in kernel.arg_names}
@@ -90,47 +107,53 @@ def compile_one(target: str, name: str, dtype: str) -> Compiled:
         faults.append(f"{spills} spills")
     if made.metadata.shared > bound:
         faults.append(f"{made.metadata.shared} bytes of shared memory, above {bound}")
-    if not cores:
+    if not cores and dtype != "fp32":
         faults.append(f"no {TENSOR_CORES[target]}")
     shape = f"{tile.rows}x{tile.columns}x{tile.depth} w{tile.num_warps} s{tile.num_stages}"
     return Compiled(
-        target, name, dtype, shape, registers, spills, made.metadata.shared, cores, tuple(faults)
+        target,
+        name,
+        dtype,
+        case,
+        shape,
+        registers,
+        spills,
+        made.metadata.shared,
+        cores,
+        tuple(faults),
     )
 
 
-def _source(name: str, dtype: str) -> tuple[Any, dict[str, str], dict[str, Any]]:
+def _source(
+    name: str, dtype: str, case: dict[str, bool]
+) -> tuple[Any, dict[str, str], dict[str, Any]]:
     """Kernel, types of its arguments, and constants, as `launch` gives them."""
-    flags = {"HAS_BIAS": False, "HAS_CAP": False, "EVEN_H": True, "FULL": False, "ENTROPY": True}
-    out = {"*bf16": "*bf16", "*fp16": "*fp32"}[dtype]
-    shared = {
-        "x_ptr": dtype, "w_ptr": dtype, "target_ptr": "*i64", "N": "i32", "H": "i32", "V": "i32",
-        "start": "i32", "stop": "i32", "stride_x": "i64", "stride_w": "i64", "stride_out": "i64",
-        "logit_scale": "fp32", "softcap": "fp32", "inverse_t": "fp32", "part_ptr": "*fp32",
-    }  # fmt: skip
-    if name == "score":
-        from lmmixup_kernels.score_kernel import score_kernel
-        from lmmixup_kernels.statistics import SCORE_SPAN
-
-        more = {"ONLY": False, "SPAN": SCORE_SPAN,
-                "b_ptr": None, "only_ptr": None}  # fmt: skip
-        return score_kernel, shared, flags | more
-    if name == "exponentials":
-        from lmmixup_kernels.exp_kernel import exp_kernel
-
-        return exp_kernel, shared | {"centre_ptr": "*fp32", "out_ptr": out}, flags | {
-            "b_ptr": None}  # fmt: skip
-    if name == "gradients":
-        from lmmixup_kernels.gradient_kernel import gradient_kernel
-
-        rows = ("lse_ptr", "weight_ptr", "at_target_ptr", "of_entropy_ptr", "entropy_ptr")
-        types = shared | dict.fromkeys(rows, "*fp32") | {"out_ptr": out}
-        return gradient_kernel, types, flags | {"b_ptr": None}
+    from lmmixup_kernels.exp_kernel import exp_kernel
+    from lmmixup_kernels.gradient_kernel import gradient_kernel
+    from lmmixup_kernels.score_kernel import score_kernel
+    from lmmixup_kernels.statistics import SCORE_SPAN
     from lmmixup_kernels.topk_kernel import topk_kernel
 
-    types = {"query_ptr": dtype, "row_ptr": dtype, "key_ptr": "*i64", "Q": "i32", "N": "i32",
-             "H": "i32", "span": "i32", "stride_q": "i64", "stride_x": "i64",
-             "own": "i64"}  # fmt: skip
-    return topk_kernel, types, {"K": 16, "EVEN_H": True, "FULL": False, "ITSELF": False}
+    kernel = {"score": score_kernel, "exponentials": exp_kernel, "gradients": gradient_kernel,
+              "topk": topk_kernel}[name]  # fmt: skip
+    flags: dict[str, Any] = {
+        "HAS_BIAS": False, "HAS_CAP": False, "EVEN_H": True, "ENTROPY": True, "ONLY": False,
+        "ITSELF": False, "FULL": dtype == "*fp32", "SPAN": SCORE_SPAN, "K": 16, **case,
+    }  # fmt: skip
+    absent = {"b_ptr": "HAS_BIAS", "only_ptr": "ONLY", "of_entropy_ptr": "ENTROPY"}
+    types = {"target_ptr": "*i64", "key_ptr": "*i64", "only_ptr": "*i1", "own": "i64"}
+    types |= dict.fromkeys(("x_ptr", "w_ptr", "b_ptr", "query_ptr", "row_ptr"), dtype)
+    types["out_ptr"] = "*bf16" if dtype == "*bf16" else "*fp32"
+    types |= dict.fromkeys(("Q", "N", "H", "V", "start", "stop", "span"), "i32")
+    types |= dict.fromkeys(("stride_x", "stride_w", "stride_out", "stride_q"), "i64")
+    types |= dict.fromkeys(("logit_scale", "softcap", "inverse_t"), "fp32")
+    rows = ("centre", "lse", "weight", "at_target", "of_entropy", "entropy", "part")
+    types |= {f"{row}_ptr": "*fp32" for row in rows}
+    for pointer, flag in absent.items():
+        if not flags[flag]:
+            flags[pointer] = None
+            del types[pointer]
+    return kernel, types, flags
 
 
 def _nvidia(made: Any, arch: int) -> tuple[int, int, str]:
@@ -164,9 +187,9 @@ def main() -> int:
     """Prints the table, or JSON lines with `--json`; 1 if anything is at fault."""
     as_json = "--json" in sys.argv[1:]
     names = [name for name in sys.argv[1:] if not name.startswith("--")]
-    row = "{:7} {:13} {:5} {:20} {:>9} {:>7} {:>8} {:>6}  {}"
+    row = "{:7} {:13} {:5} {:6} {:20} {:>9} {:>7} {:>8} {:>6}  {}"
     if not as_json:
-        names_of = "target kernel type tile registers spills shared cores faults"
+        names_of = "target kernel type case tile registers spills shared cores faults"
         print(row.format(*names_of.split()))  # noqa: T201
     at_fault = False
     for made in compile_all(names or None):

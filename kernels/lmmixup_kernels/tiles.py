@@ -48,7 +48,7 @@ LOW = {
 
 LOW["gradients"] = LOW["exponentials"]
 
-FULL = Tile(64, 64, 32, 4, 2)
+FULL = dict.fromkeys(LOW, Tile(64, 64, 32, 4, 2)) | {"topk": Tile(64, 64, 32, 8, 2)}
 """For fp32, in full precision and so without tensor cores."""
 
 INTERPRETED = Tile(64, 128, 32, 4, 1)
@@ -58,7 +58,7 @@ def tile(kernel: str, dtype: torch.dtype, device: torch.device) -> Tile:
     """The tile for a kernel, the inputs' type and the device at hand."""
     if interpreted():
         return INTERPRETED
-    return FULL if dtype == torch.float32 else LOW[kernel][target_of(device)]
+    return FULL[kernel] if dtype == torch.float32 else LOW[kernel][target_of(device)]
 
 
 @cache

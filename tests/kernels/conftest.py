@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-if TYPE_CHECKING:
-    from pathlib import Path
+HERE = Path(__file__).resolve().parent
 
 TORCH = importlib.util.find_spec("torch") is not None
 
@@ -42,7 +41,7 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     gpu = TORCH and _has_gpu()
     for item in items:
-        if "kernels" in item.path.parts:
+        if HERE in item.path.parents:
             item.add_marker(pytest.mark.torch)
             if item.get_closest_marker("gpu") and not gpu:
                 item.add_marker(pytest.mark.skip(reason="no GPU here"))

@@ -134,6 +134,17 @@ def test_a_fallback_is_said_once() -> None:
         lm_head_logprobs(case.hidden, case.weight, case.targets, backend="eager")
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="a GPU is here")
+def test_a_cpu_is_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend.say_once.cache_clear()
+    monkeypatch.setattr(backend, "interpreted", lambda: False)
+    case = made(3, 50)
+    with pytest.warns(FallbackWarning, match="the tensors are on cpu, not on a GPU"):
+        lm_head_logprobs(case.hidden, case.weight, case.targets)
+    with pytest.raises(ValueError, match="Triton cannot run here: the tensors are on cpu"):
+        lm_head_logprobs(case.hidden, case.weight, case.targets, backend="triton")
+
+
 def test_triton_is_refused_where_it_cannot_run(monkeypatch: pytest.MonkeyPatch) -> None:
     case = made(3, 50)
     wide = case.hidden.double(), case.weight.double()
