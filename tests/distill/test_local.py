@@ -170,7 +170,7 @@ def test_a_folder_that_is_no_mixer_is_one_line(
 @pytest.mark.filterwarnings("default")  # those of the libraries among themselves
 def test_trl_asks_with_the_same_ids(tiny: Path, tmp_path: Path) -> None:
     """The ids of the contract are those of GRPO's own generation step."""
-    pytest.importorskip("trl", reason="trl is not installed; pip install \"lmmixup[train]\"")
+    pytest.importorskip("trl", reason='trl is not installed; pip install "lmmixup[train]"')
     from datasets import Dataset
     from transformers import AutoTokenizer
     from trl import GRPOConfig, GRPOTrainer
