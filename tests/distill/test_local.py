@@ -213,7 +213,6 @@ def test_a_real_small_model_makes_or_refuses_every_cluster(
     model = AutoModelForCausalLM.from_pretrained(
         **place, dtype=torch.float32, quantization_config=dequantized
     )
-    del model.config.quantization_config
     model.save_pretrained(folder)
     rows = [json.loads(line) for line in example_pool.read_text(encoding="utf-8").splitlines()]
     asked = [row for row in rows if row["output"] and len(row["output"]) < 200][:8]
