@@ -207,15 +207,11 @@ def grpo_trainer_class(config: GrpoConfig) -> type[Any]:
 def _kernel_trainer(config: GrpoConfig) -> type[Any] | None:
     if config.kernels == "off" or (config.kernels == "auto" and config.zero == 3):
         return None
-    try:
-        from lmmixup_kernels.trl import GRPOTrainer  # noqa: PLC0415
-    except ImportError:
-        GRPOTrainer = None
-    if GRPOTrainer is not None and torch.cuda.is_available() and not config.cpu:
-        kernel_class: type[Any] = GRPOTrainer
-        return kernel_class
+    trainer = _trainer_of_kernels()
+    if trainer is not None and torch.cuda.is_available() and not config.cpu:
+        return trainer
     if config.kernels == "on":
-        missing = "a GPU" if GRPOTrainer is not None else "the package lmmixup-kernels"
+        missing = "a GPU" if trainer is not None else "the package lmmixup-kernels"
         raise ArgumentError(f"--kernels on needs {missing}; hint: --kernels auto")
     return None
 
@@ -230,3 +226,12 @@ class Started(TrainerCallback):  # type: ignore[misc]
         """Shows it in the first process."""
         if state.is_world_process_zero:
             self._show(log.heading(self._kind))
+
+
+def _trainer_of_kernels() -> type[Any] | None:
+    try:
+        from lmmixup_kernels.trl import GRPOTrainer  # noqa: PLC0415
+    except ImportError:
+        return None
+    trainer: type[Any] = GRPOTrainer
+    return trainer
