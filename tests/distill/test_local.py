@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 for _module in ("torch", "transformers", "tokenizers"):
     pytest.importorskip(_module, reason=f"{_module} is not installed; pip install 'lmmixup[train]'")
 
+pytestmark = pytest.mark.torch
+
 TEMPLATE = (
     "{% for turn in messages %}<|{{ turn['role'] }}|>{{ turn['content'] }}<|end|>{% endfor %}"
     "{% if add_generation_prompt %}<|assistant|>{% endif %}"

@@ -43,8 +43,9 @@ def test_mlcroissant_validates_and_reads_it(built: tuple[Path, int]) -> None:
     assert done.stdout.split() == [str(num_test)]
 
 
+@pytest.mark.torch
 def test_datasets_reads_the_files_and_the_folder(built: tuple[Path, int], tmp_path: Path) -> None:
-    datasets = pytest.importorskip("datasets", reason="the group `trl` is not installed")
+    datasets = pytest.importorskip("datasets", reason="pip install 'lmmixup[train]'")
     folder, num_test = built
     files = {name: str(folder / f"{name}.parquet") for name in ("cold_start", "test")}
     loaded = datasets.load_dataset("parquet", data_files=files, cache_dir=str(tmp_path))

@@ -304,6 +304,7 @@ def test_finished_shards_are_not_written_again(
         assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes(), path.name
 
 
+@pytest.mark.torch
 def test_datasets_opens_it(model: Path, tmp_path: Path, example_pool: Path) -> None:
     datasets = pytest.importorskip("datasets", reason="`datasets` is not installed")
     result = tokenize(example_pool, model, tmp_path / "out")
