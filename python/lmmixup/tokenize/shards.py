@@ -64,9 +64,9 @@ def write_shards(
 
 def _fingerprint(run: StageRun, names: list[str]) -> str:
     """By which `datasets` tells data sets apart in its cache."""
-    said: list[Any] = [vars(file) for file in run.pool.inputs()]
+    inputs: list[Any] = [vars(file) for file in run.pool.inputs()]
     # Tables in memory have no digest: there the shards say what they are.
-    said = said or [file_sha256(run.folder / name) for name in names]
+    said = inputs or [file_sha256(run.folder / name) for name in names]
     options = [run.config.model_dump(mode="json"), run.pool.options.model_dump(mode="json")]
     key = json.dumps([lmmixup.__version__, options, said], sort_keys=True)
     return hashlib.sha256(key.encode()).hexdigest()[:16]
