@@ -207,7 +207,7 @@ impl Chat {
         }
         text.push_str(&shape.literals[turns.len()]);
         // By its length, so that the same ones are proved at any number of threads.
-        if text.len() % PROOF_EVERY == 0 {
+        if text.len().is_multiple_of(PROOF_EVERY) {
             self.paths.proved.fetch_add(1, Ordering::Relaxed);
             self.prove(turns, &text)?;
         }
