@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def pytest_configure() -> None:
-    """Lets Ctrl-C through to the processes under test: a job in the background starts deaf to it."""
+    """Lets Ctrl-C through to processes under test: a job in the background starts deaf to it."""
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
