@@ -119,7 +119,7 @@ def knn(
     *,
     method: Literal["auto", "exact", "blocks", "usearch", "triton"] = "auto",
     cell_size: int = 2048,
-    overlap: int = 16,
+    overlap: int = 10,
     recall_sample: int = 0,
     seed: int = 0,
     num_threads: int = 0,

@@ -33,7 +33,7 @@ pub struct BlocksOptions {
 
 impl Default for BlocksOptions {
     fn default() -> Self {
-        Self { cell_size: 2048, overlap: 16, seed: 0 }
+        Self { cell_size: 2048, overlap: 10, seed: 0 }
     }
 }
 
