@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from types import TracebackType
 
-    from rich.progress import Progress, TaskID
+    from rich.progress import Progress, Task, TaskID
 
 T = TypeVar("T")
 
@@ -75,18 +75,21 @@ class Bars(Reporter):
     def __init__(self) -> None:
         self._display: Progress | None = None
         self._tasks: dict[str, TaskID] = {}
+        self._done: dict[str, int] = {}
         self._last_line_s: dict[str, float] = {}
         self._first_s: dict[str, float] = {}
         self._beside = ""
 
     def __call__(self, phase: str, done: int, total: int) -> None:
-        """Moves the bar of a phase."""
+        """Moves the bar of a phase; one that goes back starts anew."""
         if not phase:
             return
+        starts = phase not in self._done or done < self._done[phase]
+        self._done[phase] = done
         if sys.stderr.isatty():
-            self._draw(phase, done, total)
+            self._draw(phase, done, total, starts=starts)
         else:
-            self._print(phase, done, total)
+            self._print(phase, done, total, starts=starts)
 
     def note(self, message: str) -> None:
         """Prints the sentence above the bars."""
@@ -99,39 +102,56 @@ class Bars(Reporter):
         """Shows the text with the next move of the bar, or in the next line."""
         self._beside = text
 
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stop()  # what did not end well leaves its bar where it was
+
     def close(self) -> None:
-        """Takes the bars away from the terminal."""
+        """Fills the last bar and leaves the terminal."""
+        if self._display is not None:
+            self._finish(self._display)
+        self._stop()
+
+    def _stop(self) -> None:
         if self._display is not None:
             self._display.stop()
         self._display = None
         self._tasks.clear()
+        self._done.clear()
         self._beside = ""
 
-    def _draw(self, phase: str, done: int, total: int) -> None:
+    def _draw(self, phase: str, done: int, total: int, *, starts: bool) -> None:
         if self._display is None:
             self._display = _rich_progress()
             self._display.start()
-        if phase not in self._tasks:
-            self._finish_others()
+        if starts:
+            self._finish(self._display)
             self._beside = ""
-            self._tasks[phase] = self._display.add_task(phase, total=total or None, beside="")
+            if phase in self._tasks:
+                self._display.reset(self._tasks[phase], total=total or None)
+            else:
+                self._tasks[phase] = self._display.add_task(phase, total=total or None, beside="")
         self._display.update(
             self._tasks[phase], completed=done, total=total or None, beside=self._beside
         )
 
-    def _finish_others(self) -> None:
+    @staticmethod
+    def _finish(display: Progress) -> None:
         # A phase ends when the next begins: compiled functions report every 100 ms only, so
         # the last report of a phase is usually short of its total.
-        assert self._display is not None  # noqa: S101
-        for task in self._display.tasks:
-            self._display.update(task.id, total=task.total or task.completed or 1)
-            self._display.update(task.id, completed=task.total or 1)
+        for task in display.tasks:
+            display.update(task.id, total=task.total or task.completed or 1)
+            display.update(task.id, completed=task.total or 1)
 
-    def _print(self, phase: str, done: int, total: int) -> None:
+    def _print(self, phase: str, done: int, total: int, *, starts: bool) -> None:
         now = time.monotonic()
-        last = self._last_line_s.setdefault(phase, now)
-        self._first_s.setdefault(phase, now)
-        if now - last >= _LINE_EVERY_S:
+        if starts:
+            self._last_line_s[phase] = self._first_s[phase] = now
+        if now - self._last_line_s[phase] >= _LINE_EVERY_S:
             self._last_line_s[phase] = now
             share = f" of {total:,} ({done / total:.0%})" if total else ""
             beside = f", {self._beside}" if self._beside else ""
@@ -142,34 +162,38 @@ class Bars(Reporter):
 def _time_left(taken_s: float, done: int, total: int) -> str:
     if not done or not total:
         return ""
-    return f", {taken_s * (total - done) / done / 60:,.0f} min left"
+    return f", {_duration(taken_s * (total - done) / done)} left"
+
+
+def _duration(seconds: float) -> str:
+    """Such as `42 s`, `7 min` or `3 h 20 min`."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def _rich_progress() -> Progress:
     from rich.console import Console  # noqa: PLC0415
-    from rich.progress import (  # noqa: PLC0415
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import BarColumn, Progress, ProgressColumn, TextColumn  # noqa: PLC0415
+    from rich.text import Text  # noqa: PLC0415
 
-    class Rate(TextColumn):
-        def render(self, task):  # type: ignore[no-untyped-def]
-            speed = task.finished_speed or task.speed
-            self.text_format = f"{speed:,.0f}/s" if speed else ""
-            return super().render(task)
+    class State(ProgressColumn):
+        """`1,200 of 5,000 · 310/s · 12 s left`, and `5,000 in 16 s` at the end."""
+
+        def render(self, task: Task) -> Text:
+            if task.finished:
+                return Text(f"{task.completed:,.0f} in {_duration(task.finished_time or 0)}")
+            of = "" if task.total is None else f" of {task.total:,.0f}"
+            rate = f" · {task.speed:,.0f}/s" if task.speed else ""
+            left_s = task.time_remaining
+            left = "" if left_s is None or not task.speed else f" · {_duration(left_s)} left"
+            return Text(f"{task.completed:,.0f}{of}{rate}{left}")
 
     return Progress(
         TextColumn("{task.description:<24}"),
         BarColumn(bar_width=30),
-        MofNCompleteColumn(),
-        Rate(""),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
+        State(),
         TextColumn("{task.fields[beside]}"),
         console=Console(stderr=True),
     )

@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from pydantic import Field
 
 from lmmixup.cli.options import build, command_with, options_of
+from lmmixup.cli.stage import QUIET
 from lmmixup.errors import ArgumentError
 from lmmixup.stage import StageConfig
 
@@ -28,6 +29,20 @@ class Config(StageConfig):
     """Names."""
     max_tokens: int | None = None
     """Bound on the text of a cluster."""
+
+
+class PoolOptions(StageConfig):
+    """What several commands have; the help has a heading of its own for a class of this name."""
+
+    strict: bool = False
+    """Stop at the first record."""
+
+
+class OwnConfig(PoolOptions):
+    """A config that adds to another one."""
+
+    seed: int = 0
+    """Of all that is drawn."""
 
 
 def run(*args: str) -> tuple[Config | Exception | None, str]:
@@ -90,3 +105,14 @@ def test_every_option_has_help() -> None:
     for option in options_of(Config):
         assert isinstance(option, click.Option)
         assert option.help
+
+
+def test_help_shows_own_options_first_and_shared_ones_under_their_heading() -> None:
+    command = command_with(
+        "fake", lambda **_: None, [QUIET, *options_of(OwnConfig)], examples=["x"], help="Does."
+    )
+    lines = CliRunner().invoke(command, ["--help"]).output.splitlines()
+    headings = [line for line in lines if line.endswith("ptions:")]
+    assert headings == ["Options:", "Pool options:", "Run options:"]
+    starts = [line.split()[0] for line in lines if line.lstrip().startswith("-")]
+    assert starts == ["--seed", "--strict", "-q,", "--help"]

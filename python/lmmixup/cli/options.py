@@ -12,11 +12,57 @@ from pydantic import BaseModel, ValidationError
 from lmmixup.errors import ArgumentError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from pydantic.fields import FieldInfo
 
 Model = TypeVar("Model", bound=BaseModel)
+
+OWN = "Options"
+"""Section of the help that comes first: what only this command has."""
+RUN = "Run options"
+"""Section of what every command has; it comes last."""
+_SECTIONS = {
+    "CallConfig": "Server options",
+    "LLMConfig": "Server options",
+    "LaunchConfig": "Launch options",
+    "PoolOptions": "Pool options",
+    "RewardConfig": "Reward options",
+    "VectorsConfig": "Vector options",
+}
+"""Sections of fields that several commands have, by the class that declares them."""
+
+
+class Option(click.Option):
+    """An option that knows under which heading the help shows it.
+
+    Args:
+        names: As of `click.Option`.
+        section: The heading.
+        attributes: As of `click.Option`.
+    """
+
+    def __init__(self, names: Sequence[str], *, section: str = OWN, **attributes: Any) -> None:
+        super().__init__(names, **attributes)
+        self.section = section
+
+
+class Command(click.Command):
+    """A command whose help groups its options, its own ones first."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Writes the options, a heading above each group."""
+        sections: dict[str, list[tuple[str, str]]] = {OWN: []}
+        for param in self.get_params(ctx):
+            is_help = param is self.get_help_option(ctx)
+            name = RUN if is_help else getattr(param, "section", OWN)
+            if (row := param.get_help_record(ctx)) is not None:
+                sections.setdefault(name, []).append(row)
+        last = sections.pop(RUN, [])
+        for heading, rows in [*sections.items(), (RUN, last)]:
+            if rows:
+                with formatter.section(heading):
+                    formatter.write_dl(rows)
 
 
 def options_of(model: type[BaseModel]) -> list[click.Option]:
@@ -32,7 +78,12 @@ def options_of(model: type[BaseModel]) -> list[click.Option]:
         Options in the order of the fields. An option that was not given is `None`, so that
         the model's own default applies.
     """
-    return [_option(name, info) for name, info in model.model_fields.items()]
+    return [_option(name, info, _section(model, name)) for name, info in model.model_fields.items()]
+
+
+def _section(model: type[BaseModel], field: str) -> str:
+    declaring = next(one for one in model.__mro__ if field in vars(one).get("__annotations__", {}))
+    return _SECTIONS.get(declaring.__name__, OWN)
 
 
 def options_for(shortcuts: Mapping[str, tuple[str, str]]) -> list[click.Option]:
@@ -87,23 +138,19 @@ def _sentences(error: ValidationError) -> Iterable[str]:
             yield message
 
 
-def _option(name: str, info: FieldInfo) -> click.Option:
+def _option(name: str, info: FieldInfo, section: str) -> click.Option:
     flag = "--" + name.replace("_", "-")
     kind = _without_none(info.annotation)
-    attributes: dict[str, Any] = {"help": _help(info), "default": None}
+    attributes: dict[str, Any] = {"help": _help(info), "default": None, "section": section}
     if kind is bool:
-        return click.Option([f"{flag}/--no-{flag[2:]}"], **attributes)
+        return Option([f"{flag}/--no-{flag[2:]}"], **attributes)
     if get_origin(kind) is Literal:
-        return click.Option(
-            [flag], type=click.Choice([str(v) for v in get_args(kind)]), **attributes
-        )
+        return Option([flag], type=click.Choice([str(v) for v in get_args(kind)]), **attributes)
     if get_origin(kind) is tuple:
-        return click.Option(
-            [flag], callback=_split_each, metavar="A,B,…", multiple=True, **attributes
-        )
+        return Option([flag], callback=_split_each, metavar="A,B,…", multiple=True, **attributes)
     if get_origin(kind) is dict:
-        return click.Option([flag], callback=_split_pairs, metavar="A=B,…", **attributes)
-    return click.Option([flag], type=_CLICK_TYPES.get(kind, click.STRING), **attributes)
+        return Option([flag], callback=_split_pairs, metavar="A=B,…", **attributes)
+    return Option([flag], type=_CLICK_TYPES.get(kind, click.STRING), **attributes)
 
 
 _CLICK_TYPES: dict[Any, click.ParamType[Any]] = {
@@ -154,7 +201,7 @@ def command_with(
     examples: Iterable[str],
     help: str,  # noqa: A002
 ) -> click.Command:
-    """A click command whose help ends with examples.
+    """A command whose help ends with examples.
 
     Args:
         name: Name of the command.
@@ -164,4 +211,4 @@ def command_with(
         help: What the command does.
     """
     epilog = "\b\nExamples:\n" + "\n".join(f"  {line}" for line in examples)
-    return click.Command(name, callback=callback, params=list(params), help=help, epilog=epilog)
+    return Command(name, callback=callback, params=list(params), help=help, epilog=epilog)

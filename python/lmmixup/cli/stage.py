@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lmmixup.cli import EXIT_FAILED, EXIT_REJECTS
-from lmmixup.cli.options import build, command_with, options_for, options_of
+from lmmixup.cli.options import RUN, Option, build, command_with, options_for, options_of
 from lmmixup.interrupts import Held
 from lmmixup.pool import PoolOptions, open_pool
 from lmmixup.progress import SILENT, Bars, Reporter
@@ -22,19 +22,31 @@ if TYPE_CHECKING:
     from lmmixup.stage import StageConfig, StageResult
 
 MAX_REJECTS_SHOWN = 10
+MAX_TALLY = 8
 
 SOURCES = click.Argument(["sources"], nargs=-1, required=True, metavar="POOL...")
 OUTPUT = click.Option(
     ["-o", "--output"], required=True, type=click.Path(path_type=Path), help="Folder to make."
 )
-QUIET = click.Option(["-q", "--quiet"], is_flag=True, help="No progress, no summary.")
-JSON = click.Option(["--json"], is_flag=True, help="Print the manifest as JSON, nothing else.")
-NUM_THREADS = click.Option(
-    ["--num-threads"], type=click.IntRange(min=0), default=0, help="Threads; 0 takes all cores."
+QUIET = Option(["-q", "--quiet"], section=RUN, is_flag=True, help="No progress, no summary.")
+JSON = Option(
+    ["--json"], section=RUN, is_flag=True, help="Print the manifest as JSON, nothing else."
 )
-OVERWRITE = click.Option(["--overwrite"], is_flag=True, help="Replace an output that exists.")
-REJECTS_OK = click.Option(
-    ["--rejects-ok"], is_flag=True, help="Exit with 0 even where records were rejected."
+NUM_THREADS = Option(
+    ["--num-threads"],
+    section=RUN,
+    type=click.IntRange(min=0),
+    default=0,
+    help="Threads; 0 takes all cores.",
+)
+OVERWRITE = Option(
+    ["--overwrite"], section=RUN, is_flag=True, help="Replace an output that exists."
+)
+REJECTS_OK = Option(
+    ["--rejects-ok"],
+    section=RUN,
+    is_flag=True,
+    help="Exit with 0 even where records were rejected.",
 )
 
 
@@ -121,7 +133,7 @@ def stage_command(
     common = [OVERWRITE, REJECTS_OK, NUM_THREADS, QUIET, JSON]
     if preview is not None:
         said = "Say what it would do and cost, and stop."
-        common.insert(0, click.Option([preview_flag, "is_preview"], is_flag=True, help=said))
+        common.insert(0, Option([preview_flag, "is_preview"], section=RUN, is_flag=True, help=said))
     first = [sources, OUTPUT] if more_sources is None else [sources, more_sources, OUTPUT]
     return command_with(
         name, callback, [*first, *own, *shared, *common], examples=examples, help=help
@@ -163,25 +175,23 @@ def show_preview(lines: list[tuple[str, str]], *, as_json: bool) -> None:
     """Prints the lines of a preview."""
     if as_json:
         click.echo(json.dumps(dict(lines), ensure_ascii=False))
-        return
-    width = max(len(label) for label, _ in lines)
-    for label, value in lines:
-        click.echo(f"{label:<{width}}  {value}")
+    else:
+        show_rows(lines)
 
 
 def show_result(result: StageResult, files: Mapping[str, str]) -> None:
     """Prints the outcomes, the stage's figures and the files it wrote."""
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
+    show_rows([*_outcome_rows(result.counts), *_figure_rows(result.figures)])
+    click.echo()
+    written = [name for name in result.manifest["outputs"] if name in files]
+    show_rows([(str(result.path / name), files[name]) for name in written])
 
-    table = Table.grid(padding=(0, 2))
-    for label, value in [*_outcome_rows(result.counts), *_figure_rows(result.figures)]:
-        table.add_row(label, value)
-    table.add_row("", "")
-    for name in result.manifest["outputs"]:
-        if name in files:
-            table.add_row(str(result.path / name), files[name])
-    Console(highlight=False, soft_wrap=True).print(table)
+
+def show_rows(rows: list[tuple[str, str]]) -> None:
+    """Prints labels and values in two columns, a line each however long it is."""
+    width = max((len(label) for label, _ in rows), default=0)
+    for label, value in rows:
+        click.echo(f"{label:<{width}}  {value}".rstrip())
 
 
 def _outcome_rows(counts: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
@@ -198,6 +208,16 @@ def _figure_rows(figures: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     for name, value in figures.items():
         if isinstance(value, bool | str | int | float):
             yield name.replace("_", " "), _readable(value)
+        elif _is_short_tally(value):
+            tally = ", ".join(f"{one}: {number:,}" for one, number in value.items())
+            yield name.replace("_", " "), tally
+
+
+def _is_short_tally(value: Any) -> bool:
+    """Whether it is a number of records by rating, size or reason that fits into a line."""
+    if not isinstance(value, dict) or not 0 < len(value) <= MAX_TALLY:
+        return False
+    return all(isinstance(number, int) for number in value.values())
 
 
 def _readable(value: bool | str | float) -> str:
