@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -11,9 +12,13 @@ from lmmixup.cli.options import command_with
 from lmmixup.explain import explain
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from lmmixup.explain import Chapter
 
 MAX_CHARACTERS = 300
+MAX_FOLLOWED = 3
+"""Made records whose further way is told too."""
 
 
 def _run(record_id: str, folders: Sequence[str], json_output: bool) -> None:
@@ -21,19 +26,62 @@ def _run(record_id: str, folders: Sequence[str], json_output: bool) -> None:
     if json_output:
         click.echo(json.dumps([vars(chapter) for chapter in chapters], default=str))
         return
+    _tell(chapters)
+    for made_id in list(_made_of_it(chapters))[:MAX_FOLLOWED]:
+        outcomes = explain(made_id, folders)
+        made = max(place for place, part in enumerate(outcomes) if part.outcome == "made")
+        click.echo(f"\n{made_id}")
+        _tell(outcomes[made:])
+
+
+def _made_of_it(chapters: Sequence[Chapter]) -> Iterator[str]:
     for chapter in chapters:
-        click.echo(f"{chapter.stage} ({chapter.path}): {chapter.outcome}")
-        for name, value in chapter.facts.items():
+        yield from chapter.links.get("went into", ())
+
+
+def _tell(chapters: Sequence[Chapter]) -> None:
+    """Prints the chapters; a fact that an earlier one told already is not told again."""
+    told: dict[str, Any] = {}
+    for is_absent, parts in groupby(chapters, lambda chapter: chapter.outcome == "absent"):
+        if is_absent:
+            where = ", ".join(f"{part.stage} ({part.path})" for part in parts)
+            click.echo(f"{where}: absent")
+            continue
+        for part in parts:
+            click.echo(f"{part.stage} ({part.path}): {part.outcome}")
+            _tell_facts(part.facts, told)
+            _tell_links(part)
+
+
+def _tell_facts(facts: Mapping[str, Any], told: dict[str, Any]) -> None:
+    for name, value in facts.items():
+        # `messages` say once more what `prompt` and `completion` say.
+        is_new = told.get(name) != value and value not in ("", [])
+        if is_new and not (name == "messages" and "prompt" in facts):
             click.echo(f"    {name}: {_short(value)}")
-        for relation, ids in chapter.links.items():
-            more = chapter.num_links[relation] - len(ids)
-            rest = f" and {more:,} more" if more else ""
-            click.echo(f"    {relation}: {', '.join(ids)}{rest}")
+    told.update(facts)
+
+
+def _tell_links(chapter: Chapter) -> None:
+    for relation, ids in chapter.links.items():
+        more = chapter.num_links[relation] - len(ids)
+        rest = f" and {more:,} more" if more else ""
+        click.echo(f"    {relation}: {', '.join(ids)}{rest}")
 
 
 def _short(value: Any) -> str:
-    text = " ".join(str(value).split())
+    text = " ".join(_plain(value).split())
     return text if len(text) <= MAX_CHARACTERS else text[: MAX_CHARACTERS - 1] + "…"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    if isinstance(value, dict):
+        return "(" + ", ".join(f"{name} {_plain(part)}" for name, part in value.items()) + ")"
+    if isinstance(value, list):
+        return ", ".join(map(_plain, value))
+    return str(value)
 
 
 command = command_with(
@@ -48,5 +96,6 @@ command = command_with(
         "lmmixup explain alpaca/17 clusters/",
         "lmmixup explain alpaca/17 deduped/ clusters/ --json",
     ],
-    help="Say what became of the record ID in the result folders DIR and in those they came from.",
+    help="Say what became of the record ID in the result folders DIR and in those they came from, "
+    "and of the records that were made of it.",
 )

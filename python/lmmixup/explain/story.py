@@ -139,7 +139,22 @@ def _chapter(record_id: str, folder: Path) -> Chapter:
                 chapter.facts = {"pool": path.parent.name, **chapter.facts}
             break
     _add_links(chapter, record_id, makes=makes)
+    if chapter.outcome == "absent" and not _has_records(folder) and _was_read(manifest, record_id):
+        chapter.outcome = "kept"
     return chapter
+
+
+def _has_records(folder: Path) -> bool:
+    """Whether a kept record is found by its id; rows of token ids and models have none."""
+    return any(
+        "id" in _columns(path) for path, kind in _files_with_records(folder) if kind == "kept"
+    )
+
+
+def _was_read(manifest: dict[str, Any], record_id: str) -> bool:
+    paths = [Path(source["path"]) for source in manifest["inputs"]]
+    tables = [path for path in paths if path.suffix == ".parquet" and "id" in _columns(path)]
+    return any(_row(path, record_id) is not None for path in tables)
 
 
 def _files_with_records(folder: Path) -> Iterator[tuple[Path, str]]:
