@@ -19,7 +19,7 @@ def test_a_line_each_with_short_tallies(capsys: pytest.CaptureFixture[str]) -> N
         "mean_size": 2.99314,
         "ratings": {"0": 400, "5": 1600},
         "identity": {"embedder": "lexical"},
-        "sizes": {str(size): 1 for size in range(9)},
+        "sizes": {str(size): 1 for size in range(13)},
         "reasons": {},
     }
     outputs = {"data.parquet": {}, "state.json": {}}

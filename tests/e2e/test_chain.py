@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 import pytest
+from small_tokenizers import write_tokenizers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -113,14 +114,35 @@ def test_explain_tells_what_became_of_a_source_and_what_a_record_is_made_of(chai
     assert source[3]["links"]["went into"] == [made["id"]]
 
 
-def test_later_stages_carry_made_records_on(chain: Path, tmp_path: Path) -> None:
-    lmmixup("select", chain / "distilled", "-o", tmp_path / "selected", "--num", "20",
+def test_later_stages_carry_made_records_on(
+    chain: Path, tmp_path: Path, example_pool: Path
+) -> None:
+    selected, tokens = tmp_path / "selected", tmp_path / "tokens"
+    lmmixup("select", chain / "distilled", "-o", selected, "--num", "20",
             "--strategy", "longest", "--quiet")  # fmt: skip
-    chosen = pq.read_table(tmp_path / "selected" / "data.parquet").to_pylist()[0]
-    story = json.loads(lmmixup("explain", chosen["id"], tmp_path / "selected", "--json"))
-    assert [part["outcome"] for part in story[-2:]] == ["made", "kept"]
-    source = json.loads(lmmixup("explain", chosen["sources"][0], tmp_path / "selected", "--json"))
-    assert [part["outcome"] for part in source[-2:]] == ["used", "absent"]
+    write_tokenizers(tmp_path / "tokenizers", example_pool)
+    lmmixup("tokenize", selected, "-o", tokens, "--tokenizer", tmp_path / "tokenizers" / "bytes",
+            "--quiet")  # fmt: skip
+    chosen = pq.read_table(selected / "data.parquet").to_pylist()[0]
+    story = json.loads(lmmixup("explain", chosen["id"], tokens, "--json"))
+    assert [part["outcome"] for part in story[-3:]] == ["made", "kept", "kept"]
+    source = json.loads(lmmixup("explain", chosen["sources"][0], tokens, "--json"))
+    assert [part["outcome"] for part in source[-3:]] == ["used", "absent", "absent"]
+
+
+def test_explain_for_people_tells_what_is_new_and_follows_the_made_record(chain: Path) -> None:
+    made = pq.read_table(chain / "distilled" / "data.parquet").to_pylist()[0]
+    told = lmmixup("explain", made["sources"][0], chain / "distilled").splitlines()
+    place = told.index(made["id"])
+    before, after = told[:place], told[place + 1 :]
+    for name in ("prompt", "completion"):
+        assert sum(line.startswith(f"    {name}: ") for line in before) == 1
+        assert sum(line.startswith(f"    {name}: ") for line in after) == 1
+    assert not any(line.startswith("    messages: ") for line in told)
+    assert after[0] == f"distill ({chain / 'distilled'}): made"
+    loser = pq.read_table(chain / "deduped" / "dropped.parquet").to_pylist()[0]["id"]
+    *_, last = lmmixup("explain", loser, chain / "distilled").splitlines()
+    assert last == f"cluster ({chain / 'clusters'}), distill ({chain / 'distilled'}): absent"
 
 
 def test_export_gives_the_original_back(chain: Path, example_pool: Path) -> None:

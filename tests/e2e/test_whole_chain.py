@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 import pytest
-from small_tokenizers import write_tokenizers
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,9 +50,6 @@ def chain(tmp_path_factory: pytest.TempPathFactory, example_pool: Path) -> Path:
     lmmixup("select", "--distilled", out / "rerated", "--original", out / "split" / "high",
             "-o", out / "selected", "--num", str(NUM_SELECTED), "--layout", "trl",
             "-q")  # fmt: skip
-    write_tokenizers(out / "tokenizers", example_pool)
-    lmmixup("tokenize", out / "selected", "-o", out / "tokens", "--tokenizer",
-            out / "tokenizers" / "bytes", "-q")  # fmt: skip
     return out
 
 
@@ -104,45 +100,27 @@ def test_manifests_hand_the_numbers_on(chain: Path) -> None:
     assert counts(chain / "selected")["input"] == distilled["made"] + high
     lines = (chain / "selected" / "trl" / "train.jsonl").read_text().splitlines()
     assert len(lines) == counts(chain / "selected")["kept"] == NUM_SELECTED
-    assert counts(chain / "tokens")["input"] == NUM_SELECTED
-    assert counts(chain / "tokens")["kept"] == NUM_SELECTED
 
 
 def test_explain_tells_the_whole_story_in_both_directions(chain: Path) -> None:
     made = ids(chain / "distilled" / "data.parquet") & ids(chain / "selected" / "data.parquet")
     record_id = min(made)
-    story = json.loads(lmmixup("explain", record_id, chain / "tokens", "--json"))
+    story = json.loads(lmmixup("explain", record_id, chain / "selected", "--json"))
     by_stage = {(part["stage"], place): part for place, part in enumerate(story)}
     outcomes = [(part["stage"], part["outcome"]) for part in story]
     assert ("distill", "made") in outcomes
-    assert outcomes[-2:] == [("select", "kept"), ("tokenize", "kept")]
+    assert outcomes[-1] == ("select", "kept")
     distilled = next(part for (stage, _), part in by_stage.items() if stage == "distill")
     rerated = [part for (stage, _), part in by_stage.items() if stage == "rate"][-1]
     assert rerated["facts"]["rating"] is not None
     sources = distilled["links"]["made of"]
     for source in sources:
-        way = json.loads(lmmixup("explain", source, chain / "tokens", "--json"))
+        way = json.loads(lmmixup("explain", source, chain / "selected", "--json"))
         told = {part["stage"]: part for part in way if part["outcome"] != "absent"}
         assert [told[stage]["outcome"] for stage in ("dedup", "split", "cluster")] == ["kept"] * 3
         assert told["split"]["facts"]["pool"] == "low"
         assert told["distill"]["outcome"] == "used"
         assert told["distill"]["links"]["went into"] == [record_id]
-        assert "tokenize" not in told
-
-
-def test_explain_for_people_tells_what_is_new_and_follows_the_made_record(chain: Path) -> None:
-    made = ids(chain / "distilled" / "data.parquet") & ids(chain / "selected" / "data.parquet")
-    story = json.loads(lmmixup("explain", min(made), chain / "selected", "--json"))
-    source = next(part for part in story if part["outcome"] == "made")["links"]["made of"][0]
-    told = lmmixup("explain", source, chain / "selected").splitlines()
-    place = told.index(min(made))
-    before, after = told[:place], told[place + 1 :]
-    for name in ("prompt", "completion"):
-        assert sum(line.startswith(f"    {name}: ") for line in before) == 1
-        assert sum(line.startswith(f"    {name}: ") for line in after) == 1
-    assert not any(line.startswith("    messages: ") for line in told)
-    assert after[0] == f"distill ({chain / 'distilled'}): made"
-    assert f"select ({chain / 'selected'}): kept" in after
 
 
 def test_made_records_say_how_they_stand_to_their_sources(chain: Path) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lmmixup.stage import StageConfig, StageResult
 
 MAX_REJECTS_SHOWN = 10
-MAX_TALLY = 8
+MAX_COUNTS_SHOWN = 12
 
 SOURCES = click.Argument(["sources"], nargs=-1, required=True, metavar="POOL...")
 OUTPUT = click.Option(
@@ -208,16 +208,18 @@ def _figure_rows(figures: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     for name, value in figures.items():
         if isinstance(value, bool | str | int | float):
             yield name.replace("_", " "), _readable(value)
-        elif _is_short_tally(value):
-            tally = ", ".join(f"{one}: {number:,}" for one, number in value.items())
-            yield name.replace("_", " "), tally
+        elif _is_short_count(value):
+            parts = (f"{key}: {_readable(number)}" for key, number in value.items())
+            yield name.replace("_", " "), ", ".join(parts)
 
 
-def _is_short_tally(value: Any) -> bool:
-    """Whether it is a number of records by rating, size or reason that fits into a line."""
-    if not isinstance(value, dict) or not 0 < len(value) <= MAX_TALLY:
-        return False
-    return all(isinstance(number, int) for number in value.values())
+def _is_short_count(value: Any) -> bool:
+    """Whether a figure is a few numbers by name, such as records by rating."""
+    return (
+        isinstance(value, dict)
+        and 0 < len(value) <= MAX_COUNTS_SHOWN
+        and all(isinstance(number, int | float) for number in value.values())
+    )
 
 
 def _readable(value: bool | str | float) -> str:
