@@ -5,7 +5,7 @@ Each stage is a module with a config class and a function `run`; `lmmixup.dedup.
 
 Example:
     >>> import lmmixup
-    >>> lmmixup.cluster.ClusterConfig(min=2, max=5).max
+    >>> lmmixup.cluster.ClusterConfig(min=2, max=5, mean=3).max
     5
 """
 

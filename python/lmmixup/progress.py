@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import sys
 import time
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
     from types import TracebackType
 
     from rich.progress import Progress, Task, TaskID
-
-T = TypeVar("T")
 
 _LINE_EVERY_S = 10.0
 """How often a phase prints a line where there is no terminal to draw a bar on."""
@@ -33,22 +30,6 @@ class Reporter:
 
     def beside(self, text: str) -> None:
         """Sets what stands beside the bar of the current phase, such as what it cost so far."""
-
-    def track(self, items: Iterable[T], phase: str, total: int | None = None) -> Iterator[T]:
-        """Yields the items and counts them as a phase.
-
-        Args:
-            items: What to go through.
-            phase: Name that people read, such as `"read pool"`.
-            total: Number of items where known.
-
-        Yields:
-            The items, unchanged.
-        """
-        self(phase, 0, total or 0)
-        for done, item in enumerate(items, start=1):
-            yield item
-            self(phase, done, total or 0)
 
     def __enter__(self) -> Self:
         return self

@@ -184,6 +184,14 @@ def cluster_paper(
 
     Source:
         LM-Mixup (arXiv 2510.20449).
+
+    Example:
+        >>> import numpy as np
+        >>> from lmmixup import ops
+        >>> vectors = np.eye(2, dtype=np.float32)[[0, 1, 0, 1]]
+        >>> labels, _ = ops.cluster_paper(vectors, bounds=(2, 2), sizes=np.array([2, 2], np.uint32))
+        >>> bool(labels[0] == labels[2] != labels[1] == labels[3])
+        True
     """
     return _rust.cluster_paper(
         vectors_ND,
@@ -239,6 +247,13 @@ def cluster_mergeit(
 
     Source:
         MergeIT (arXiv 2503.00034).
+
+    Example:
+        >>> import numpy as np
+        >>> from lmmixup import ops
+        >>> vectors = np.eye(3, dtype=np.float32)[[0, 1, 0, 2]]
+        >>> ops.cluster_mergeit(vectors, bounds=(2, 5), num_topics=1)[0]  # two are alike
+        array([ 0, -1,  0, -1], dtype=int32)
     """
     return _rust.cluster_mergeit(
         vectors_ND,
@@ -289,6 +304,14 @@ def cluster_quality(
 
     Source:
         Ours.
+
+    Example:
+        >>> import numpy as np
+        >>> from lmmixup import ops
+        >>> vectors = np.eye(2, dtype=np.float32)[[0, 1, 0, 1]]
+        >>> quality = ops.cluster_quality(vectors, np.array([0, 1, 0, 1], np.int32))
+        >>> float(quality["pair_mean"]), float(quality["junk_share"])
+        (1.0, 0.0)
     """
     return _rust.cluster_quality(
         vectors_ND,

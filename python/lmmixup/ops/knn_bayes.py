@@ -101,6 +101,13 @@ def posterior(
 
     Source:
         METHOD §5.
+
+    Example:
+        >>> import numpy as np
+        >>> from lmmixup import ops
+        >>> prior, table = np.array([0.5, 0.5]), np.array([[0.8, 0.2], [0.2, 0.8]])
+        >>> ops.posterior(np.array([[1, 0], [1, 1]]), prior, table).round(2).tolist()
+        [[0.8, 0.2], [0.5, 0.5]]
     """
     with np.errstate(divide="ignore"):
         log_QC = np.broadcast_to(np.log(prior_C), counts_QC.shape).copy()
@@ -149,6 +156,12 @@ def histogram_rank(counts_QC: npt.NDArray[np.integer]) -> npt.NDArray[np.int64]:
     Returns:
         (Q,) int64.
 
+    Notes:
+        O(Q C) time, after a table of k (k + 1) C numbers.
+
+    Source:
+        Ours.
+
     Example:
         >>> import numpy as np
         >>> from lmmixup import ops
@@ -183,6 +196,16 @@ def posterior_table(
 
     Returns:
         (H, C) float64 in the order of `histograms`; the same bits as `posterior` gives.
+
+    Source:
+        Ours.
+
+    Example:
+        >>> import numpy as np
+        >>> from lmmixup import ops
+        >>> prior, table = np.array([0.5, 0.5]), np.array([[0.8, 0.2], [0.2, 0.8]])
+        >>> ops.posterior_table(1, prior, table).round(2).tolist()
+        [[0.2, 0.8], [0.8, 0.2]]
     """
     return posterior(histograms(k, len(prior_C)), prior_C, transition_CC)
 
@@ -190,7 +213,25 @@ def posterior_table(
 def label_counts(
     labels_N: npt.NDArray[np.integer], idx_QK: npt.NDArray[np.int32], num_classes: int
 ) -> npt.NDArray[np.int64]:
-    """How many neighbours have each label: (Q, C) int64; -1 counts nothing."""
+    """How many neighbours have each label.
+
+    Args:
+        labels_N: (N,) labels, 0..C - 1.
+        idx_QK: (Q, K) rows of the neighbours; -1 counts nothing.
+        num_classes: C.
+
+    Returns:
+        (Q, C) int64.
+
+    Source:
+        Ours.
+
+    Example:
+        >>> import numpy as np
+        >>> from lmmixup import ops
+        >>> ops.label_counts(np.array([0, 1, 1]), np.array([[0, 1, 2], [2, -1, -1]]), 2).tolist()
+        [[1, 2], [0, 1]]
+    """
     row, at = np.nonzero(idx_QK >= 0)
     keys = row * num_classes + labels_N[idx_QK[row, at]]
     return np.bincount(keys, minlength=len(idx_QK) * num_classes).reshape(-1, num_classes)

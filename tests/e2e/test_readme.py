@@ -1,0 +1,43 @@
+"""What the README says to type works as it stands."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with the example pools, as a checkout has them."""
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    (tmp_path / "pool.jsonl").symlink_to(ROOT / "examples" / "pool.jsonl")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_commands_for_a_wheel(folder: Path) -> None:
+    (block,) = (text for kind, text in BLOCKS if kind == "bash" and "lmmixup dedup" in text)
+    for line in block.splitlines():
+        command = [sys.executable, "-m", *shlex.split(line, comments=True)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+    assert {path.name for path in folder.iterdir()} >= {"deduped", "clusters", "distilled"}
+    assert "dedup (deduped): " in done.stdout
+
+
+def test_python(folder: Path) -> None:
+    (block,) = (text for kind, text in BLOCKS if kind == "python")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", block], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == block.count("print(")
+    assert (folder / "clusters" / "data.parquet").exists()
