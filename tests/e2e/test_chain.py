@@ -120,6 +120,7 @@ def test_later_stages_carry_made_records_on(
     selected, tokens = tmp_path / "selected", tmp_path / "tokens"
     lmmixup("select", chain / "distilled", "-o", selected, "--num", "20",
             "--strategy", "longest", "--quiet")  # fmt: skip
+    (tmp_path / "tokenizers").mkdir()
     write_tokenizers(tmp_path / "tokenizers", example_pool)
     lmmixup("tokenize", selected, "-o", tokens, "--tokenizer", tmp_path / "tokenizers" / "bytes",
             "--quiet")  # fmt: skip
