@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lmmixup.drawing import ACCENT, COLOUR, chart
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from matplotlib.axes import Axes
 
     from lmmixup.cluster.vectors import Clusters
-
-COLOUR = "#3b6ea8"
-ACCENT = "#c8553d"
 
 
 def draw_charts(clusters: Clusters, folder: Path) -> None:
@@ -24,22 +23,12 @@ def draw_charts(clusters: Clusters, folder: Path) -> None:
         clusters: What to draw; may be empty.
         folder: Where the files go.
 
-    Notes:
-        Drawn with Agg, no display needed; the bytes depend on the clusters only.
-
     Source:
         Ours.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
     for name, draw in (("sizes.png", _draw_sizes), ("similarity.png", _draw_similarity)):
-        figure = Figure(figsize=(7, 4), dpi=144, layout="constrained")
-        FigureCanvasAgg(figure)
-        axes = figure.add_subplot()
-        axes.spines[["top", "right"]].set_visible(False)
-        draw(axes, clusters)
-        figure.savefig(folder / name, metadata={"Software": None})
+        with chart(folder / name) as axes:
+            draw(axes, clusters)
 
 
 def _draw_sizes(axes: Axes, clusters: Clusters) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from lmmixup.curate.agreement import Agreement, judge_agreement
-from lmmixup.curate.chart import draw_transitions
+from lmmixup.curate.charts import draw_transitions
 from lmmixup.curate.config import CurateConfig
 from lmmixup.curate.curation import Curation, curate
 from lmmixup.embed import embed_pool

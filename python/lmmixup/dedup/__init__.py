@@ -6,7 +6,7 @@ takes out what is in another pool; with `update` it adds to a pool that was dedu
 
 from lmmixup.dedup.config import DedupConfig
 from lmmixup.dedup.families import families
-from lmmixup.dedup.run import run
+from lmmixup.dedup.stage import run
 from lmmixup.ops import Families
 
 __all__ = ["DedupConfig", "Families", "families", "run"]

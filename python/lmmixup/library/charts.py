@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lmmixup.drawing import ACCENT, COLOUR, chart
+
 if TYPE_CHECKING:
     from pathlib import Path
 
     from matplotlib.axes import Axes
 
     from lmmixup.library.report import Report
-
-COLOUR = "#3b6ea8"
-ACCENT = "#c8553d"
 
 
 def draw_report(report: Report, folder: Path) -> None:
@@ -24,22 +23,12 @@ def draw_report(report: Report, folder: Path) -> None:
         report: What to draw.
         folder: Where the files go.
 
-    Notes:
-        Drawn with Agg, no display needed; the bytes depend on the report only.
-
     Source:
         Ours.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
     for name, draw in (("reliability.png", _draw_reliability), ("confusion.png", _draw_confusion)):
-        figure = Figure(figsize=(5.2, 4.8), dpi=144, layout="constrained")
-        FigureCanvasAgg(figure)
-        axes = figure.add_subplot()
-        axes.spines[["top", "right"]].set_visible(False)
-        draw(axes, report)
-        figure.savefig(folder / name, metadata={"Software": None})
+        with chart(folder / name, width=5.2, height=4.8) as axes:
+            draw(axes, report)
 
 
 def _draw_reliability(axes: Axes, report: Report) -> None:

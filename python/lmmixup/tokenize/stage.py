@@ -10,7 +10,7 @@ from lmmixup import _rust
 from lmmixup.errors import ArgumentError, InfeasibleError
 from lmmixup.progress import SILENT, Reporter
 from lmmixup.stage import StageResult, StageRun
-from lmmixup.tokenize.chart import draw_lengths
+from lmmixup.tokenize.charts import draw_lengths
 from lmmixup.tokenize.files import find_files
 from lmmixup.tokenize.shards import write_shards
 from lmmixup.tokenize.stats import length_figures

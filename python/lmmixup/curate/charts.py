@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lmmixup.drawing import ACCENT, charts
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -21,20 +23,15 @@ def draw_transitions(curation: Curation, path: Path) -> None:
         curation: What to draw.
         path: PNG file to write.
 
-    Notes:
-        Drawn with Agg, no display needed; the bytes depend on the matrices only.
+    Source:
+        Ours.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
-    figure = Figure(figsize=(11, 5), dpi=144, layout="constrained")
-    FigureCanvasAgg(figure)
-    both = figure.subplots(1, 2)
-    _draw(both[0], curation.before.matrix_CC, curation.values_C, "as observed")
-    _draw(both[1], curation.after.matrix_CC, curation.values_C, "after curation")
-    if not curation.clusterability.trusted:
-        figure.suptitle("Neighbours agree too little: not to be trusted", color="#c8553d")
-    figure.savefig(path, metadata={"Software": None})
+    with charts(path, 2, width=11, height=5) as both:
+        _draw(both[0], curation.before.matrix_CC, curation.values_C, "as observed")
+        _draw(both[1], curation.after.matrix_CC, curation.values_C, "after curation")
+        if not curation.clusterability.trusted:
+            warning = "Neighbours agree too little: not to be trusted"
+            both[0].figure.suptitle(warning, color=ACCENT)
 
 
 def _draw(

@@ -8,9 +8,9 @@ import numpy as np
 import pyarrow as pa
 
 from lmmixup.dedup.against import remove_matches
+from lmmixup.dedup.charts import draw_sizes
 from lmmixup.dedup.config import DedupConfig
 from lmmixup.dedup.families import families
-from lmmixup.dedup.plot import plot_sizes
 from lmmixup.dedup.update import Grown
 from lmmixup.progress import SILENT, Reporter
 from lmmixup.stage import StageResult, StageRun
@@ -114,7 +114,7 @@ def _keep_one_of_each(
     run.counts.input = len(ids) + sum(1 for _ in records.rejects)
     run.counts.kept = int(found.kept.sum())
     run.figures.update(_figures(found, sizes) | found.figures)
-    plot_sizes(sizes, run.folder / "families.png")
+    draw_sizes(sizes, run.folder / "families.png")
 
 
 def _write_kept(
