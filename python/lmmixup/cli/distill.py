@@ -47,6 +47,6 @@ command = stage_command(
         "manifest.json": "config, digests, counts",
     },
     preview=preview,
-    preview_flag="--preview",
+    preview_flags=("--preview", "--dry-run"),
     complaint=nothing_made,
 )

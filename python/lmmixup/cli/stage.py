@@ -60,7 +60,7 @@ def stage_command(
     files: Mapping[str, str],
     sources: click.Argument = SOURCES,
     preview: Callable[..., list[tuple[str, str]]] | None = None,
-    preview_flag: str = "--dry-run",
+    preview_flags: tuple[str, ...] = ("--dry-run",),
     complaint: Callable[[StageResult], str | None] = lambda _result: None,
     more_sources: click.Option | None = None,
     shortcuts: Mapping[str, tuple[str, str]] | None = None,
@@ -78,7 +78,7 @@ def stage_command(
         sources: The positional argument, where the usual one does not say enough.
         preview: Its `preview(pool, config, *, num_threads, reporter)`: lines of what it would
             do; gives the command the flag.
-        preview_flag: Name of the flag.
+        preview_flags: Names of the flag.
         complaint: Says what is wrong with a result that was written all the same; the command
             then prints it and exits with 1.
         more_sources: An option that names sources as well, called `more_sources`.
@@ -133,7 +133,9 @@ def stage_command(
     common = [OVERWRITE, REJECTS_OK, NUM_THREADS, QUIET, JSON]
     if preview is not None:
         said = "Say what it would do and cost, and stop."
-        common.insert(0, Option([preview_flag, "is_preview"], section=RUN, is_flag=True, help=said))
+        common.insert(
+            0, Option([*preview_flags, "is_preview"], section=RUN, is_flag=True, help=said)
+        )
     first = [sources, OUTPUT] if more_sources is None else [sources, more_sources, OUTPUT]
     return command_with(
         name, callback, [*first, *own, *shared, *common], examples=examples, help=help
