@@ -8,7 +8,6 @@ again when the same run is started anew.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -23,6 +22,7 @@ from lmmixup.outcomes import DROPPED_SCHEMA, Counts
 from lmmixup.parquet import ROWS_PER_GROUP, ParquetSink
 from lmmixup.partial import PartialFolder
 from lmmixup.progress import SILENT, Reporter
+from lmmixup.result import InterruptedWhenDoneError, StageResult
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -49,46 +49,6 @@ class StageConfig(BaseModel):
     """Base of all stage configs: frozen, validated when made, unknown keys refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
-
-
-@dataclass(frozen=True)
-class StageResult:
-    """A finished result folder.
-
-    Attributes:
-        path: The folder.
-        manifest: Content of its `manifest.json`.
-    """
-
-    path: Path
-    manifest: dict[str, Any]
-
-    @property
-    def counts(self) -> dict[str, Any]:
-        """Outcomes of the input records."""
-        return dict(self.manifest["counts"])
-
-    @property
-    def figures(self) -> dict[str, Any]:
-        """The stage's own numbers."""
-        return dict(self.manifest["figures"])
-
-    @property
-    def num_rejected(self) -> int:
-        """Number of input records that could not be used."""
-        return sum(self.manifest["counts"]["rejected"].values())
-
-
-class InterruptedWhenDoneError(KeyboardInterrupt):
-    """Ctrl-C came when the output was in place already: it is whole, and what follows stops.
-
-    Args:
-        result: The finished folder.
-    """
-
-    def __init__(self, result: StageResult) -> None:
-        super().__init__(f"{result.path} was complete before")
-        self.result = result
 
 
 class StageRun:
@@ -315,11 +275,7 @@ class StageRun:
     def _manifest(self) -> dict[str, Any]:
         return {
             "format": 1,
-            "stage": self.stage,
-            "lmmixup": lmmixup.__version__,
-            "config": self.config.model_dump(mode="json"),
-            "pool": self.pool.options.model_dump(mode="json"),
-            "inputs": [vars(file) for file in self.pool.inputs()],
+            **self.key(),
             "counts": self.counts.to_dict(),
             "figures": self.figures,
             "outputs": dict(self._describe_outputs()),
