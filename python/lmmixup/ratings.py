@@ -27,7 +27,7 @@ def check_rating(name: str, schema: pa.Schema, option: str = "--rating") -> None
     """
     if name not in schema.names:
         raise ArgumentError(
-            f"{option}: expected one of the columns {schema.names}, got {name!r}; "
+            f"{option}: expected one of the columns {', '.join(schema.names)}, got {name!r}; "
             "`lmmixup rate` makes ratings"
         )
     kind = schema.field(name).type
