@@ -9,9 +9,14 @@ import signal
 import subprocess
 import sys
 import time
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 STAGES = {
     "pool": ["pool", "import"],
@@ -87,23 +92,38 @@ def test_ctrl_c_is_felt_within_a_second(
     assert cpu_of_children() - before_s - used_s < 2
 
 
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory, large_pool: Path) -> Callable[[str], Path]:
+    """The folder that a stage makes when nothing kills it."""
+
+    @cache
+    def run(stage: str) -> Path:
+        folder = tmp_path_factory.mktemp(stage) / "whole"
+        finish(start(stage, large_pool, folder))
+        return folder
+
+    return run
+
+
+def finish(process: subprocess.Popen[str]) -> None:
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+
+
 @pytest.mark.parametrize("file", ["scratch", "out/data.parquet"])
 @pytest.mark.parametrize("stage", ["dedup", "embed", "cluster"])
 def test_a_killed_run_ends_with_the_same_bytes(
-    large_pool: Path, tmp_path: Path, stage: str, file: str
+    large_pool: Path, tmp_path: Path, whole: Callable[[str], Path], stage: str, file: str
 ) -> None:
     process = start(stage, large_pool, tmp_path / "killed")
     wait_for(process, tmp_path / ".killed.partial" / file)
     process.kill()
     process.communicate()
     assert not (tmp_path / "killed").exists()
-    for name in ("killed", "whole"):
-        done = start(stage, large_pool, tmp_path / name)
-        _, errors = done.communicate()
-        assert done.returncode == 0, errors
-    assert sorted(os.listdir(tmp_path)) == ["killed", "whole"]
-    names = sorted(os.listdir(tmp_path / "whole"))
+    finish(start(stage, large_pool, tmp_path / "killed"))
+    assert os.listdir(tmp_path) == ["killed"]
+    names = sorted(os.listdir(whole(stage)))
     assert names == sorted(os.listdir(tmp_path / "killed"))
     for name in names:
-        same = (tmp_path / "killed" / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
+        same = (tmp_path / "killed" / name).read_bytes() == (whole(stage) / name).read_bytes()
         assert same, name
