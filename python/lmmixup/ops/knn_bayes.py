@@ -271,6 +271,16 @@ def knn_bayes(
 
     Source:
         METHOD §5.
+
+    Example:
+        >>> import numpy as np
+        >>> from lmmixup import ops
+        >>> library, labels = np.eye(2, dtype=np.float32)[[0, 0, 1]], np.array([0, 0, 1])
+        >>> prior, table = np.array([0.5, 0.5]), np.array([[0.8, 0.2], [0.2, 0.8]])
+        >>> table = ops.posterior_table(1, prior, table)
+        >>> found = ops.knn_bayes(library, labels, library[2:], k=1, table_HC=table)
+        >>> found.posterior_QC.round(2).tolist()
+        [[0.2, 0.8]]
     """
     num_classes = table_HC.shape[1]
     _check_labels(labels_N, num_classes)

@@ -11,7 +11,15 @@ if TYPE_CHECKING:
 
 
 def cluster_quality(vectors_ND: NDArray[np.float32], labels_N: NDArray[np.int32]) -> dict[str, Any]:
-    """What `ops.cluster_quality` gives without neighbours, pair by pair in float64."""
+    """What `ops.cluster_quality` gives without neighbours, pair by pair in float64.
+
+    Args:
+        vectors_ND: (N, D) float32, rows of length 1 or 0.
+        labels_N: (N,) int32, -1 outside.
+
+    Returns:
+        The same keys as `ops.cluster_quality`, less those that need neighbours.
+    """
     cosines = vectors_ND.astype(np.float64) @ vectors_ND.T.astype(np.float64)
     lengths = np.linalg.norm(vectors_ND.astype(np.float64), axis=1)
     to_centroid, to_mates = np.full((2, len(labels_N)), np.nan)

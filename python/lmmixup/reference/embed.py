@@ -63,7 +63,19 @@ def embed_lexical(texts: Sequence[str], *, dim: int = 256) -> np.ndarray:
 
 
 def lexical_words(text: str) -> list[tuple[str, str]]:
-    """Lower-cased words of a text, each with its kind: `letters`, `ideograph` or `sign`."""
+    """Words of a text as `ops.embed_lexical` counts them.
+
+    Args:
+        text: Any text.
+
+    Returns:
+        Lower-cased words in their order, each with its kind: `letters`, `ideograph` or `sign`.
+
+    Example:
+        >>> from lmmixup.reference import lexical_words
+        >>> lexical_words("Is 2 even?")
+        [('is', 'letters'), ('2', 'letters'), ('even', 'letters'), ('?', 'sign')]
+    """
     words: list[tuple[str, str]] = []
     at = 0
     while at < len(text):
