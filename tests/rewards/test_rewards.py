@@ -72,14 +72,14 @@ def test_quality_tells_good_from_bad_and_needs_an_answer(rewards: Rewards) -> No
 
 
 def test_an_answer_without_a_vector_earns_nothing(rewards: Rewards, monkeypatch: Any) -> None:
-    made = rewards._embed
+    made = rewards._scoring._embed
 
     def without_the_second(library: Any, texts: Any) -> Any:
         vectors = made(library, texts)
         vectors[1] = 0
         return vectors
 
-    monkeypatch.setattr(rewards, "_embed", without_the_second)
+    monkeypatch.setattr(rewards._scoring, "_embed", without_the_second)
     first, second = rewards.quality([render("t", GOOD)] * 2, task_type=["qa"] * 2)
     assert first > 0.6
     assert second == 0.0
@@ -166,13 +166,29 @@ def test_a_failing_embedder_scores_nothing(folder: Path, monkeypatch: Any) -> No
     def fail(*_: Any) -> Any:
         raise DataError("server gone")
 
-    [(_, lib)] = list(rewards._libraries)
+    [(_, lib)] = list(rewards._scoring.libraries)
     monkeypatch.setattr(lib.embedder, "embed", fail, raising=False)
     outputs = [render("t", GOOD), render("t", BAD), "untagged"]
     assert rewards.quality(outputs, task_type=["para"] * 3) == [None, None, 0.0]
     assert rewards.num_errors == 2
     with pytest.raises(RewardError, match="server gone"):
         rewards.quality(outputs, task_type=["para"] * 3)
+
+
+def test_an_output_counts_once_however_many_of_its_rewards_are_missing(
+    folder: Path, monkeypatch: Any
+) -> None:
+    rewards = Rewards(RewardConfig(library=folder, max_reward_errors=10))
+
+    def fail(*_: Any) -> Any:
+        raise DataError("server gone")
+
+    [(_, lib)] = list(rewards._scoring.libraries)
+    monkeypatch.setattr(lib.embedder, "embed", fail, raising=False)
+    outputs, kinds = [render("t", GOOD)] * 4, ["qa", "cs", "para", "poem"]
+    found = rewards.combined(outputs, task_type=kinds, reference=[GOOD, None, GOOD, GOOD])
+    assert found == [None] * 4
+    assert rewards.num_errors == 4
 
 
 def test_a_task_type_without_library_is_unscored(folder: Path, tmp_path: Path) -> None:
@@ -183,7 +199,7 @@ def test_a_task_type_without_library_is_unscored(folder: Path, tmp_path: Path) -
 
 
 def test_one_embedding_serves_both(rewards: Rewards, monkeypatch: Any) -> None:
-    [(_, lib)] = list(rewards._libraries)
+    [(_, lib)] = list(rewards._scoring.libraries)
     embed, seen = lib.embedder.embed, []
     monkeypatch.setattr(
         lib.embedder, "embed", lambda t, *a: (seen.extend(t.to_pylist()), embed(t, *a))[1]
