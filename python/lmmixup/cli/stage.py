@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lmmixup.stage import StageConfig, StageResult
 
 MAX_REJECTS_SHOWN = 10
+MAX_COUNTS_SHOWN = 12
 
 SOURCES = click.Argument(["sources"], nargs=-1, required=True, metavar="POOL...")
 OUTPUT = click.Option(
@@ -198,6 +199,18 @@ def _figure_rows(figures: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     for name, value in figures.items():
         if isinstance(value, bool | str | int | float):
             yield name.replace("_", " "), _readable(value)
+        elif _is_short_count(value):
+            parts = (f"{key}: {_readable(number)}" for key, number in value.items())
+            yield name.replace("_", " "), ", ".join(parts)
+
+
+def _is_short_count(value: Any) -> bool:
+    """Whether a figure is a few numbers by name, such as records by rating."""
+    return (
+        isinstance(value, dict)
+        and 0 < len(value) <= MAX_COUNTS_SHOWN
+        and all(isinstance(number, int | float) for number in value.values())
+    )
 
 
 def _readable(value: bool | str | float) -> str:
