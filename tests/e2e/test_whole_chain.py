@@ -120,3 +120,5 @@ def test_explain_tells_which_neighbours_rated_a_record(chain: Path) -> None:
     library = {row["id"]: row["rating"] for row in pq.read_table(
         chain / "library" / "data.parquet", columns=["id", "rating"]).to_pylist()}  # fmt: skip
     assert all(library[one["id"]] == one["rating"] for one in rated["neighbours"])
+    told = lmmixup("explain", record_id, chain / "clusters").splitlines()
+    assert sum(line.startswith("    prompt:") for line in told) == 1

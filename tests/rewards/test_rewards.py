@@ -277,11 +277,21 @@ def test_audit_of_several_task_types_tells_all_together_too(rewards: Rewards) ->
         assert {row.task_type for row in found.rows} == told
 
 
+def test_audit_expects_no_half_of_a_paragraph(rewards: Rewards) -> None:
+    outputs = [render("t", GOOD), "no tags"] * 10
+    found = audit(rewards, outputs, np.arange(20) // 2, task_type=["para"] * 20)
+    [form] = [row for row in found.rows if row.name == "format"]
+    assert form.dead == ()
+    assert found.unscored_reasons == {}
+
+
 def test_audit_command(folder: Path, tmp_path: Path) -> None:
     pq.write_table(sample(6), tmp_path / "sample.parquet")
     args = ["rewards", "audit", str(tmp_path / "sample.parquet"), "--library", str(folder)]
-    done = CliRunner().invoke(cli, args)
-    assert isinstance(done.exception, RewardError)
+    done = CliRunner().invoke(cli, args, standalone_mode=False)
+    assert done.return_value == 1
+    assert "12 outputs could not be scored, a training ends above 0" in done.output
+    assert "unscored: an output has no reference" in done.output
     done = CliRunner().invoke(cli, [*args, "--max-reward-errors", "50"])
     assert done.exit_code == 0, done.output
     assert "warning: combined of qa follows the length" in done.output

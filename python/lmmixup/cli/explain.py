@@ -21,10 +21,13 @@ def _run(record_id: str, folders: Sequence[str], json_output: bool) -> None:
     if json_output:
         click.echo(json.dumps([vars(chapter) for chapter in chapters], default=str))
         return
+    told: dict[str, Any] = {}
     for chapter in chapters:
         click.echo(f"{chapter.stage} ({chapter.path}): {chapter.outcome}")
         for name, value in chapter.facts.items():
-            click.echo(f"    {name}: {_short(value)}")
+            if name not in told or told[name] != value:  # what a stage only hands on is known
+                click.echo(f"    {name}: {_short(value)}")
+        told |= chapter.facts
         for relation, ids in chapter.links.items():
             more = chapter.num_links[relation] - len(ids)
             rest = f" and {more:,} more" if more else ""

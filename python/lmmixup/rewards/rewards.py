@@ -120,9 +120,26 @@ class Rewards:
         Raises:
             RewardError: More errors than `max_reward_errors`.
         """
-        # One output counts once, however many of its rewards are missing.
+        parts, why = self.look(completions, task_type=task_type, **columns)
+        self._count(why)
+        return parts
+
+    def look(
+        self, completions: Sequence[Completion], *, task_type: Sequence[str | None], **columns: Any
+    ) -> tuple[dict[str, list[float | None]], dict[int, str]]:
+        """As `components`, but counts no errors and so never ends.
+
+        Args:
+            completions: N outputs.
+            task_type: N task types.
+            columns: Further columns of the data set, N values each.
+
+        Returns:
+            N values by name of the component; and by the place of an output, why a reward of it
+            is missing, once however many are.
+        """
         why = {row: UNKNOWN for row, kind in enumerate(task_type) if kind not in WEIGHTS}
-        out = {}
+        parts = {}
         for name in COMPONENTS:
             rows = [
                 row for row, kind in enumerate(task_type) if WEIGHTS.get(kind or "", {}).get(name)
@@ -137,10 +154,9 @@ class Rewards:
             values: list[float | None] = [None] * len(completions)
             for row, value in zip(rows, scored.values, strict=True):
                 values[row] = value
-            out[name] = values
+            parts[name] = values
             why |= {rows[place]: reason for place, reason in scored.why.items()}
-        self._count(why)
-        return out
+        return parts, why
 
     def combined(
         self,
