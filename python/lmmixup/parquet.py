@@ -80,3 +80,6 @@ class ParquetSink:
     def _write_group(self, rows: pa.Table) -> None:
         # One chunk a column: chunk borders would otherwise show in the pages.
         self._writer.write_table(rows.combine_chunks(), row_group_size=ROWS_PER_GROUP)
+        del rows
+        # Arrow would keep what the group took, some 60 MB, for a group that comes much later.
+        pa.default_memory_pool().release_unused()
