@@ -64,6 +64,11 @@ class Source:
     task_type: str | None
     licence: str | None = None
 
+    @property
+    def text(self) -> str:
+        """All that it says."""
+        return f"{self.prompt}\n{self.completion}"
+
     def num_bytes(self) -> int:
         """What it takes of a prompt, at most."""
         return len(self.prompt.encode()) + len(self.completion.encode()) + FRAME_BYTES
