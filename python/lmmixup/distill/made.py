@@ -134,12 +134,15 @@ def made_id(part: Part, places: Sequence[int], mixer: str) -> str:
         places: Which of its sources went in.
         mixer: Name of the mixer.
     """
-    digest = hashlib.blake2b(digest_size=12)
-    sources = [part.sources[place] for place in places]
-    for text in (mixer, *(t for one in sources for t in (one.id, one.prompt, one.completion))):
+    texts = [mixer]
+    for place in places:
+        source = part.sources[place]
+        texts += (source.id, source.prompt, source.completion)
+    pieces: list[bytes] = []
+    for text in texts:
         encoded = text.encode()
-        digest.update(len(encoded).to_bytes(8, "little") + encoded)
-    return f"{SOURCE}-{digest.hexdigest()}"
+        pieces += (len(encoded).to_bytes(8, "little"), encoded)
+    return f"{SOURCE}-{hashlib.blake2b(b''.join(pieces), digest_size=12).hexdigest()}"
 
 
 def _places(record: MadeRecord) -> Sequence[int]:

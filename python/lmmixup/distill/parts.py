@@ -6,7 +6,7 @@ from array import array
 from collections import Counter
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import pyarrow as pa
 
@@ -42,8 +42,7 @@ ALONE = "no-near-record"
 """Why a record stays out of groups of near records."""
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(NamedTuple):
     """One record of a cluster.
 
     Attributes:

@@ -15,6 +15,7 @@ mod words;
 
 use std::cell::OnceCell;
 use std::collections::{HashMap, HashSet};
+use std::ops::Deref;
 use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
@@ -50,10 +51,40 @@ pub struct Language {
     pub weak_numbers: HashSet<String>,
 }
 
-impl Language {
-    fn is_number_word(&self, word: &str) -> bool {
-        self.units.contains_key(word) || self.scales.contains_key(word)
+/// A language with its number words by their letters, for looking up without a copy.
+#[derive(Debug)]
+struct Lexicon {
+    language: Language,
+    number_words: HashedMap<Vec<char>>,
+}
+
+impl Lexicon {
+    fn new(language: Language) -> Self {
+        let words = language.units.keys().chain(language.scales.keys());
+        let by_letters = |word: &String| (letters_hash(word.chars()), word.chars().collect());
+        let number_words = words.map(by_letters).collect();
+        Self { language, number_words }
     }
+
+    fn is_number_word(&self, word: impl Iterator<Item = char> + Clone) -> bool {
+        let found = self.number_words.get(&letters_hash(word.clone()));
+        found.is_some_and(|letters| letters.iter().copied().eq(word))
+    }
+}
+
+impl Deref for Lexicon {
+    type Target = Language;
+
+    fn deref(&self) -> &Language {
+        &self.language
+    }
+}
+
+/// FNV-1a of the letters, mixed for a map that takes it as it is.
+fn letters_hash(letters: impl Iterator<Item = char>) -> u64 {
+    letters.fold(0xcbf2_9ce4_8422_2325, |hash, letter| {
+        (hash ^ u64::from(letter)).wrapping_mul(0x0000_0100_0000_01b3)
+    })
 }
 
 /// What is unfounded.
@@ -84,7 +115,7 @@ pub struct Checked {
 /// The sources of one record.
 struct Sources<'a> {
     texts: &'a [&'a str],
-    language: &'a Language,
+    language: &'a Lexicon,
     seen: &'a HashedMap<Seen>,
     stems: OnceCell<HashSet<String>>,
 }
@@ -101,7 +132,7 @@ impl Sources<'_> {
     }
 }
 
-fn stems(texts: &[&str], language: &Language) -> HashSet<String> {
+fn stems(texts: &[&str], language: &Lexicon) -> HashSet<String> {
     let all = texts.iter().flat_map(|text| words::words(text));
     all.map(|word| words::stem(word, language)).filter(|stem| !stem.is_empty()).collect()
 }
@@ -129,7 +160,7 @@ struct Scratch {
 /// Compares records with their sources; remembers stems from call to call.
 #[derive(Debug)]
 pub struct Checker {
-    language: Language,
+    language: Lexicon,
     scratches: Mutex<Vec<Scratch>>,
 }
 
@@ -146,7 +177,7 @@ impl Checker {
                 "scales must be powers of ten or 12, got {scale} for {word:?}"
             )));
         }
-        Ok(Self { language, scratches: Mutex::default() })
+        Ok(Self { language: Lexicon::new(language), scratches: Mutex::default() })
     }
 
     /// Checks records; linear in the texts, the same at any number of threads.
@@ -229,7 +260,7 @@ fn check_indptr(indptr: &[i64], num_made: usize, num_sources: usize) -> Result<(
 }
 
 fn check_one(
-    language: &Language,
+    language: &Lexicon,
     scratch: &mut Scratch,
     made: &str,
     sources: &[&str],
@@ -281,7 +312,7 @@ fn check_one(
 }
 
 /// Gives the stems of a text; says how numbers may be written in it.
-fn read(text: &str, language: &Language, stems: &mut Stems, mut take: impl FnMut(u64)) -> Written {
+fn read(text: &str, language: &Lexicon, stems: &mut Stems, mut take: impl FnMut(u64)) -> Written {
     let mut written = Written::default();
     words::for_each_word(text, |place| {
         let known = stems.of(&text[place], language);

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use super::characters::{first_chars, leading_run};
 use super::words::{for_each_word, stem, words};
-use super::{Language, Sources};
+use super::{Lexicon, Sources};
 
 /// Least share of the longer of two stems that both begin with, where they are forms of one name.
 const SAME_NAME: f64 = 0.55;
@@ -45,7 +45,7 @@ pub fn new_names(made: &str, new: &HashSet<String>, sources: &Sources<'_>) -> Ve
 }
 
 /// Whether a word is a name by its capitals and what is behind it.
-fn is_name(word: &str, behind: &str, is_start: bool, language: &Language) -> bool {
+fn is_name(word: &str, behind: &str, is_start: bool, language: &Lexicon) -> bool {
     let lower = word.to_lowercase();
     if word == lower || word.chars().nth(1).is_none() {
         return false;
@@ -59,7 +59,7 @@ fn is_name(word: &str, behind: &str, is_start: bool, language: &Language) -> boo
 }
 
 /// Whether a name that begins a sentence goes on in what is behind it, or a verb follows.
-fn is_subject(behind: &str, language: &Language) -> bool {
+fn is_subject(behind: &str, language: &Lexicon) -> bool {
     if let Some(rest) = behind.strip_prefix(['\'', '’']) {
         return leading_run(rest) == "s";
     }
@@ -121,7 +121,7 @@ fn is_title(character: char) -> bool {
 }
 
 /// First letters of words with capitals, a space where other words are between them.
-fn initials(text: &str, language: &Language) -> String {
+fn initials(text: &str, language: &Lexicon) -> String {
     let firsts = words(text).into_iter().filter_map(|word| {
         let first = word.chars().next()?;
         match first.is_uppercase() {

@@ -6,7 +6,7 @@ use memchr::memmem;
 
 use super::characters::{digit, first_chars, is_same_word, is_word, leading_run};
 use super::words::{stem, words};
-use super::{Language, Sources};
+use super::{Lexicon, Sources};
 use crate::text::is_white_space;
 
 /// Least share of the words at a negation that also stand at one of a source.
@@ -148,7 +148,7 @@ fn negation(
     text: &str,
     cue: &Cue,
     (num_before, num_after): (usize, usize),
-    language: &Language,
+    language: &Lexicon,
 ) -> Option<Negation> {
     let behind = &text[cue.end..];
     if matches!(&text[cue.start..cue.end], "No" | "no") && is_numbered(behind) {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::Language;
+use super::Lexicon;
 use super::characters::{digit, is_word};
 use super::words::Written;
 use crate::text::is_white_space;
@@ -17,8 +17,6 @@ const LONGEST_SHORT_SCALE: usize = 2;
 const DOZEN: u64 = 12;
 /// What the number words of one run come to at most.
 const MOST: u128 = 10_u128.pow(24);
-/// Letters of a number word at most, such as *thirteenth*.
-const LONGEST_WORD: usize = 16;
 /// Tells values from stems.
 const VALUE_SEED: u64 = 1;
 
@@ -50,7 +48,7 @@ struct Token {
 /// The numbers of a text; those that count the items of a list are left out.
 ///
 /// `written` says what need not be looked for.
-pub fn numbers(text: &str, written: Written, language: &Language) -> Vec<Number> {
+pub fn numbers(text: &str, written: Written, language: &Lexicon) -> Vec<Number> {
     if !written.any() {
         return Vec::new();
     }
@@ -67,7 +65,7 @@ pub fn numbers(text: &str, written: Written, language: &Language) -> Vec<Number>
 
 /// What the numbers of a text may be worth beside their values, for looking others up in it:
 /// digits without what follows them, and both ends of ranges of years.
-pub fn other_values(text: &str, language: &Language) -> Vec<u64> {
+pub fn other_values(text: &str, language: &Lexicon) -> Vec<u64> {
     let mut values = ends_of_ranges(&text.chars().collect::<Vec<_>>());
     let text = unmarked(text);
     for place in places(&text, Written { in_digits: true, in_words: true }, language) {
@@ -172,7 +170,7 @@ fn skip(text: &[char], from: usize, is_skipped: impl Fn(char) -> bool) -> usize 
 }
 
 /// Where the numbers of a text stand, in order.
-fn places(text: &[char], written: Written, language: &Language) -> Vec<Place> {
+fn places(text: &[char], written: Written, language: &Lexicon) -> Vec<Place> {
     let mut found = Vec::new();
     let mut at = 0;
     while at < text.len() {
@@ -194,7 +192,7 @@ fn places(text: &[char], written: Written, language: &Language) -> Vec<Place> {
     found
 }
 
-fn digits_at(text: &[char], start: usize, written: Written, language: &Language) -> Token {
+fn digits_at(text: &[char], start: usize, written: Written, language: &Lexicon) -> Token {
     let end = spaced_groups(text, start).unwrap_or_else(|| marked_groups(text, start));
     let mut token = Token { digits: start..end, short: None, scale: None, end };
     if let Some((letters, short)) = short_scale(text, end) {
@@ -269,11 +267,8 @@ fn is_gap(character: char) -> bool {
 }
 
 /// The end of a run of number words.
-fn words_at(text: &[char], start: usize, language: &Language) -> Option<usize> {
-    let is_number = |run: &Range<usize>| {
-        run.len() <= LONGEST_WORD
-            && language.is_number_word(&text[run.clone()].iter().collect::<String>())
-    };
+fn words_at(text: &[char], start: usize, language: &Lexicon) -> Option<usize> {
+    let is_number = |run: &Range<usize>| language.is_number_word(text[run.clone()].iter().copied());
     let first = Some(run_at(text, start)).filter(is_number)?;
     let mut end = first.end;
     loop {
@@ -403,7 +398,7 @@ fn is_grouped(text: &[char], marks: &[char]) -> bool {
 }
 
 /// Numbers in a run of number words: *two thousand and five*, but *five, six* as two.
-fn word_numbers(run: &[char], language: &Language, found: &mut Vec<Number>) {
+fn word_numbers(run: &[char], language: &Lexicon, found: &mut Vec<Number>) {
     let run: String = run.iter().collect();
     let mut sum = Sum::default();
     for word in run.split(is_gap).filter(|word| !word.is_empty() && *word != "and") {

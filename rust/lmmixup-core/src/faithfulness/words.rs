@@ -6,7 +6,7 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::canonical_combining_class;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::Language;
+use super::Lexicon;
 use super::characters::{digit, is_letter, is_unspaced};
 use crate::text::HashedMap;
 
@@ -72,7 +72,7 @@ pub fn words(text: &str) -> Vec<&str> {
 
 /// A word without case, accents and the endings of English inflection; empty for function words
 /// and for numbers.
-pub fn stem(word: &str, language: &Language) -> String {
+pub fn stem(word: &str, language: &Lexicon) -> String {
     let folded = fold(word);
     if number(&folded, language).any() || language.function_words.contains(&folded) {
         String::new()
@@ -81,10 +81,10 @@ pub fn stem(word: &str, language: &Language) -> String {
     }
 }
 
-fn number(folded: &str, language: &Language) -> Written {
+fn number(folded: &str, language: &Lexicon) -> Written {
     Written {
         in_digits: folded.chars().any(|one| digit(one).is_some()),
-        in_words: language.is_number_word(folded),
+        in_words: language.is_number_word(folded.chars()),
     }
 }
 
@@ -180,7 +180,7 @@ pub struct Stems(HashedMap<Known>);
 impl Stems {
     /// What is known of a word.
     #[inline]
-    pub fn of(&mut self, word: &str, language: &Language) -> Known {
+    pub fn of(&mut self, word: &str, language: &Lexicon) -> Known {
         let key = xxh3_64(word.as_bytes());
         if let Some(&known) = self.0.get(&key) {
             return known;
