@@ -13,8 +13,9 @@ from lmmixup.distill.mixer import Refused
 from lmmixup.llm.answer_rows import ANSWER_FIELDS, answer_columns
 
 if TYPE_CHECKING:
+    from lmmixup.distill.fates import Fates
     from lmmixup.distill.mixer import Attempt, Mixed
-    from lmmixup.distill.parts import Fates, Part
+    from lmmixup.distill.parts import Part
     from lmmixup.llm import Prices
     from lmmixup.parquet import ParquetSink
     from lmmixup.pool import Pool

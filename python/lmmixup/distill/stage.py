@@ -10,9 +10,10 @@ from lmmixup.distill.chat import ChatMixer
 from lmmixup.distill.config import DistillConfig
 from lmmixup.distill.cutting import Cutting, cutting_of
 from lmmixup.distill.extractive import ExtractiveMixer
+from lmmixup.distill.fates import Fates
 from lmmixup.distill.files import DistilledFiles
 from lmmixup.distill.mixer import Refused
-from lmmixup.distill.parts import Fates, Parts
+from lmmixup.distill.parts import Parts
 from lmmixup.errors import DataError
 from lmmixup.llm import Prices, run_async
 from lmmixup.progress import SILENT, Reporter
