@@ -8,6 +8,7 @@ apart as a numbered list, so that no answer stands under a question that it is n
 from __future__ import annotations
 
 import heapq
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
@@ -32,6 +33,9 @@ NEW_SHARE = 0.5
 
 FEWEST_WORDS = 4
 """Different words of a sentence that may stand by itself; fewer are a fragment."""
+
+MARKER = re.compile(r"^(?:[-*+\u2022]|\(?\d{1,3}[.)])\s+")
+"""What an item of a list begins with: in another list its number would be a wrong one."""
 
 FIGURES = ("questions", "sentences_redundant", "sentences_fragments", "sentences_over_length")
 
@@ -154,7 +158,7 @@ def _answer(
     if len(places) == 1:
         return answer
     others = [
-        (place, number, sentence.strip())
+        (place, number, MARKER.sub("", sentence.strip()))
         for place in places
         if place != base
         for number, sentence in enumerate(sentences(texts[place]))
