@@ -8,6 +8,7 @@ apart as a numbered list, so that no answer stands under a question that it is n
 from __future__ import annotations
 
 import heapq
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
@@ -32,6 +33,9 @@ NEW_SHARE = 0.5
 
 FEWEST_WORDS = 4
 """Different words of a sentence that may stand by itself; fewer are a fragment."""
+
+MARKER = re.compile(r"^(?:[-*+\u2022]|\(?\d{1,3}[.)])\s+")
+"""What an item of a list begins with: in another list its number would be a wrong one."""
 
 FIGURES = ("questions", "sentences_redundant", "sentences_fragments", "sentences_over_length")
 
@@ -97,11 +101,11 @@ def extract(pairs: Sequence[Pair], max_tokens: int) -> Extract:
     room = max_tokens * BYTES_PER_TOKEN
     answers: list[tuple[str, str]] = []
     for places in questions:
-        known = {place: set(heard[place]) for place in places if texts[place]}
         taken.left.update((place, NO_COMPLETION) for place in places if not texts[place])
-        if not known:
+        answering = [place for place in places if texts[place]]
+        if not answering:
             continue
-        answer = _answer(texts, known, room - frame, taken)
+        answer = _answer(texts, heard, answering, room - frame, taken)
         if answer:
             prompts = (pairs[place]["prompt"].strip() for place in places)
             answers.append((next(filter(None, prompts), ""), answer))
@@ -138,18 +142,24 @@ def _questions(asked: Sequence[list[str]], heard: Sequence[list[str]]) -> list[l
     return groups
 
 
-def _answer(texts: Sequence[str], known: dict[int, set[str]], room: int, taken: Extract) -> str:
-    """One answer to one question, within so many bytes; `known` has the words of each record's."""
-    base = _fullest(known)
+def _answer(
+    texts: Sequence[str],
+    heard: Sequence[Sequence[str]],
+    places: Sequence[int],
+    room: int,
+    taken: Extract,
+) -> str:
+    """One answer to one question, within so many bytes, of the texts at some places."""
+    base = places[0] if len(places) == 1 else _fullest({at: set(heard[at]) for at in places})
     answer = _beginning(texts[base], room, taken)
     if not answer:
-        taken.left.update(dict.fromkeys(known, OVER_LENGTH))
+        taken.left.update(dict.fromkeys(places, OVER_LENGTH))
         return ""
-    if len(known) == 1:
+    if len(places) == 1:
         return answer
     others = [
-        (place, number, sentence.strip())
-        for place in known
+        (place, number, MARKER.sub("", sentence.strip()))
+        for place in places
         if place != base
         for number, sentence in enumerate(sentences(texts[place]))
     ]
@@ -160,8 +170,6 @@ def _answer(texts: Sequence[str], known: dict[int, set[str]], room: int, taken: 
 
 def _fullest(known: dict[int, set[str]]) -> int:
     """The answer with most of what all answers say: a word weighs as many as have it."""
-    if len(known) == 1:
-        return next(iter(known))
     shared = Counter(word for has in known.values() for word in has)
     return max(known, key=lambda place: (sum(shared[word] for word in known[place]), -place))
 

@@ -7,6 +7,7 @@ mod cluster;
 mod embed;
 mod error;
 mod exact;
+mod faithfulness;
 mod families;
 mod join;
 mod knn;
@@ -27,6 +28,8 @@ mod rust_module {
     use super::against::matches;
     #[pymodule_export]
     use super::exact::ExactPool;
+    #[pymodule_export]
+    use super::faithfulness::Faithfulness;
     #[pymodule_export]
     use super::join::near_families;
     #[pymodule_export]
