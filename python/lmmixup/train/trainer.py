@@ -41,7 +41,8 @@ def score_targets_alone() -> None:
 
 
 def _compacts(device: torch.device) -> bool:
-    return device.type == "cpu" or chunked_logprob._use_triton(device)
+    has_triton: bool = chunked_logprob._use_triton(device)
+    return has_triton or device.type == "cpu"
 
 
 class Guarded:
