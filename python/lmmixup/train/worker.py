@@ -21,7 +21,13 @@ from lmmixup.train.checks import open_rewards
 from lmmixup.train.config import GrpoConfig, SftConfig
 from lmmixup.train.mixture import grpo_rows, open_mixture, sft_rows
 from lmmixup.train.model import be_quiet, load_model, load_tokenizer, lora_config
-from lmmixup.train.trainer import RowCollator, SftTrainer, Started, grpo_trainer_class
+from lmmixup.train.trainer import (
+    RowCollator,
+    SftTrainer,
+    Started,
+    grpo_trainer_class,
+    score_targets_alone,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,6 +49,7 @@ def train(job: Job, show: Callable[[str], None]) -> None:
         RewardError: More outputs could not be scored than allowed.
     """
     be_quiet()
+    score_targets_alone()
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(job.work / "tensorboard")
     on_cpu = job.config.cpu or not torch.cuda.is_available()
     values = values_of(job.config, job.checkpoints, on_cpu=on_cpu)
