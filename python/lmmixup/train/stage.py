@@ -28,11 +28,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lmmixup.train.config import TrainConfig
-    from lmmixup.train.mixture import Kept, MixtureFolder
+    from lmmixup.train.packed import Data
+    from lmmixup.train.rows import Kept
 
 
 def run(
-    mixture: MixtureFolder,
+    data: Data,
     config: TrainConfig,
     *,
     output: str | Path,
@@ -43,7 +44,7 @@ def run(
     """Trains a mixer.
 
     Args:
-        mixture: The part of a MIXTURE folder that belongs to the config.
+        data: What `open_data` opened for this kind of training.
         config: `SftConfig` or `GrpoConfig`.
         output: Folder to make.
         overwrite: Replace an output that exists, and the work of another run of that name.
@@ -68,9 +69,9 @@ def run(
     Source:
         METHOD §3, §5.
     """
-    stage_run = _stage_run(mixture, config, output, overwrite=overwrite, reporter=reporter)
+    stage_run = _stage_run(data, config, output, overwrite=overwrite, reporter=reporter)
     with stage_run as open_run:
-        job = prepare(open_run, mixture, config, is_here=True)
+        job = prepare(open_run, data, config, is_here=True)
         if not job.final.exists():
             _train(job, reporter, show)
         _finish(open_run, job)
@@ -84,7 +85,7 @@ class _Prepared(Exception):  # noqa: N818
 
 
 def prepare_only(
-    mixture: MixtureFolder,
+    data: Data,
     config: TrainConfig,
     *,
     output: str | Path,
@@ -94,7 +95,7 @@ def prepare_only(
     """Checks everything and writes the job, for people who start processes themselves.
 
     Args:
-        mixture: As for `run`.
+        data: As for `run`.
         config: As for `run`.
         output: As for `run`.
         overwrite: As for `run`.
@@ -104,43 +105,41 @@ def prepare_only(
         The command that starts the processes on this machine. When they are done, `run` with the
         same arguments makes the finished folder.
     """
-    stage_run = _stage_run(mixture, config, output, overwrite=overwrite, reporter=reporter)
+    stage_run = _stage_run(data, config, output, overwrite=overwrite, reporter=reporter)
     made: list[str] = []
     try:
         with stage_run as open_run:
-            made.append(shlex.join(command(prepare(open_run, mixture, config, is_here=False))))
+            made.append(shlex.join(command(prepare(open_run, data, config, is_here=False))))
             raise _Prepared
     except _Prepared:
         return made
 
 
 def _stage_run(
-    mixture: MixtureFolder,
+    data: Data,
     config: TrainConfig,
     output: str | Path,
     *,
     overwrite: bool,
     reporter: Reporter,
 ) -> StageRun:
-    kind = mixture.kind
+    kind = data.kind
     if isinstance(config, GrpoConfig) != (kind == "grpo"):
         raise ArgumentError(f"{type(config).__name__} cannot train on the part for {kind}")
     stage_run = StageRun(
-        f"train {kind}", output, config=config, pool=mixture, overwrite=overwrite,
+        f"train {kind}", output, config=config, pool=data, overwrite=overwrite,
         reporter=reporter,
     )  # fmt: skip
     _refuse_other(stage_run)
     return stage_run
 
 
-def prepare(
-    open_run: StageRun, mixture: MixtureFolder, config: TrainConfig, *, is_here: bool
-) -> Job:
+def prepare(open_run: StageRun, data: Data, config: TrainConfig, *, is_here: bool) -> Job:
     """Checks everything, gives each sample its outcome, and writes the job's file.
 
     Args:
         open_run: The run.
-        mixture: The samples.
+        data: What to train on.
         config: What to do.
         is_here: Whether the processes would run on this machine.
 
@@ -150,13 +149,13 @@ def prepare(
     if config.cpu:
         os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else DeepSpeed warns of no GPU
     is_trained = (open_run.work / FINAL).exists()
-    kept = check(mixture, config, open_run.reporter, is_here=is_here and not is_trained)
-    _count(open_run, mixture, kept)
+    kept = check(data, config, open_run.reporter, is_here=is_here and not is_trained)
+    _count(open_run, data, kept)
     checkpoint.tidy(open_run.work / "checkpoints")
     model = config.model
     if is_gguf(model):
         model = str(unpack_gguf(model, open_run.work.absolute() / "model"))
-    job = Job(mixture.kind, config, mixture.path, model, open_run.work.absolute())
+    job = Job(data.kind, config, data.path, model, open_run.work.absolute())
     job.save()
     return job
 
@@ -208,8 +207,8 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[s
     return found
 
 
-def _count(open_run: StageRun, mixture: MixtureFolder, kept: Kept) -> None:
-    num_samples = len(mixture.samples())
+def _count(open_run: StageRun, data: Data, kept: Kept) -> None:
+    num_samples = data.num_samples
     open_run.counts.input = num_samples
     open_run.counts.kept = len(kept.rows)
     open_run.counts.leftover = num_samples - len(kept.rows) - len(kept.dropped)
