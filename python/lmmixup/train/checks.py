@@ -87,13 +87,14 @@ def check_packages(config: TrainConfig) -> None:
         raise ArgumentError(
             f"training needs {', '.join(missing)}; hint: pip install 'lmmixup[train]'"
         )
-    if isinstance(config, GrpoConfig) and config.rollouts != "transformers":
-        if find_spec("vllm") is None:
-            raise ArgumentError(
-                f"--rollouts {config.rollouts} needs vllm; hint: pip install 'lmmixup[vllm]'"
-            )
-        if config.num_generations < 2:
-            raise ArgumentError("vLLM needs at least two generations")
+    if not isinstance(config, GrpoConfig):
+        return
+    if config.rollouts != "transformers" and find_spec("vllm") is None:
+        raise ArgumentError(
+            f"--rollouts {config.rollouts} needs vllm; hint: pip install 'lmmixup[vllm]'"
+        )
+    if config.kernels == "on" and find_spec("lmmixup_kernels") is None:
+        raise ArgumentError("--kernels on needs the package lmmixup-kernels; hint: --kernels auto")
 
 
 def check_devices(config: TrainConfig) -> None:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from lmmixup.errors import ArgumentError, OutputExistsError
 from lmmixup.progress import SILENT, Reporter
 from lmmixup.stage import StageResult, StageRun
-from lmmixup.train import checkpoint, log
+from lmmixup.train import checkpoint, log, universal
 from lmmixup.train.card import write_card
 from lmmixup.train.checks import check, open_rewards
 from lmmixup.train.config import GrpoConfig
@@ -157,6 +157,9 @@ def prepare(open_run: StageRun, data: Data, config: TrainConfig, *, is_here: boo
         model = str(unpack_gguf(model, open_run.work.absolute() / "model"))
     job = Job(data.kind, config, data.path, model, open_run.work.absolute())
     job.save()
+    said = universal.fit(job)
+    if said is not None:
+        open_run.reporter.note(said)
     return job
 
 
@@ -173,7 +176,7 @@ def _train(job: Job, reporter: Reporter, show: Callable[[str], None]) -> None:
     train(job, show)
 
 
-_LAYOUT = {"processes", "zero", "offload"}
+_LAYOUT = {"zero", "offload"}
 """Settings by which the state in a checkpoint is laid out."""
 
 
@@ -187,7 +190,7 @@ def _refuse_other(stage_run: StageRun) -> None:
     last = checkpoint.last_whole(stage_run.work / "checkpoints")
     if last is not None and not _LAYOUT.isdisjoint(name for name, _, _ in differs):
         hint = (
-            "a checkpoint goes on with the processes and the ZeRO stage that it was made with; "
+            "a checkpoint goes on with the ZeRO stage and the offload that it was made with; "
             f"`lmmixup train export {last} -o MODEL` makes a model of it to start anew from"
         )
     said = "; ".join(f"{name} {old!r} there, {new!r} now" for name, old, new in differs[:3])

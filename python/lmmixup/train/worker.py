@@ -14,14 +14,20 @@ import torch
 import trl
 from transformers import PrinterCallback, ProgressCallback
 
-from lmmixup.train import checkpoint
 from lmmixup.train.apart import Apart
 from lmmixup.train.arguments import values_of
 from lmmixup.train.checks import open_rewards
 from lmmixup.train.config import GrpoConfig, SftConfig
 from lmmixup.train.model import be_quiet, load_model, load_tokenizer, lora_config
 from lmmixup.train.packed import PackedRows, open_data
-from lmmixup.train.trainer import RowCollator, SftTrainer, Started, grpo_trainer_class
+from lmmixup.train.trainer import (
+    Mended,
+    RowCollator,
+    SftTrainer,
+    Started,
+    grpo_trainer_class,
+)
+from lmmixup.train.universal import is_universal, resume_from
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,11 +52,15 @@ def train(job: Job, show: Callable[[str], None]) -> None:
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(job.work / "tensorboard")
     on_cpu = job.config.cpu or not torch.cuda.is_available()
     values = values_of(job.config, job.checkpoints, on_cpu=on_cpu)
-    resumed = checkpoint.last_whole(job.checkpoints)
+    resumed = resume_from(job)
+    if is_universal(job, resumed):
+        values["deepspeed"]["checkpoint"] = {"load_universal": True}
     trainer = _grpo(job, values) if isinstance(job.config, GrpoConfig) else _sft(job, values)
     for shown_by_us in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(shown_by_us)
     trainer.add_callback(Started(job.kind, show))
+    if is_universal(job, resumed) and job.config.zero == 3:
+        trainer.add_callback(Mended())
     trainer.show = show
     trainer.train(resume_from_checkpoint=None if resumed is None else str(resumed))
     _save(job, trainer)
