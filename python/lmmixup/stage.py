@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
@@ -47,6 +47,10 @@ __all__ = [
 
 class StageConfig(BaseModel):
     """Base of all stage configs: frozen, validated when made, unknown keys refused."""
+
+    aside: ClassVar[frozenset[str]] = frozenset()
+    """Fields that say how the work is done and not what comes out: a killed run goes on with other
+    values of them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -240,7 +244,7 @@ class StageRun:
         return {
             "stage": self.stage,
             "lmmixup": lmmixup.__version__,
-            "config": self.config.model_dump(mode="json"),
+            "config": self.config.model_dump(mode="json", exclude=set(self.config.aside)),
             "pool": self.pool.options.model_dump(mode="json"),
             "inputs": [vars(file) for file in self.pool.inputs()],
         }

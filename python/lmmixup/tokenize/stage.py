@@ -91,6 +91,7 @@ def run(
         _account(open_run, chats, len(pool.rejects))
         num_rows = chats.pack(config.packing, config.max_tokens, config.pack_window)
         open_run.figures.update(length_figures(chats, config, num_rows))
+        open_run.figures.update(files.digests())
         draw_lengths(*chats.histogram(), config.max_tokens, open_run.folder)
         if not config.stats:
             if not num_rows:

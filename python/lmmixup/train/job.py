@@ -47,6 +47,11 @@ class Job:
         return self.work / "checkpoints"
 
     @property
+    def universal(self) -> Path:
+        """Folder of a checkpoint that was made ready for another number of processes."""
+        return self.work / "universal"
+
+    @property
     def final(self) -> Path:
         """The trained model as the trainer saved it; there once it is whole."""
         return self.work / FINAL

@@ -17,7 +17,7 @@ from trl.kernels import chunked_logprob
 from trl.trainer import utils as trl_head
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
-from lmmixup.errors import ArgumentError, FileError, TrainError
+from lmmixup.errors import FileError, TrainError
 from lmmixup.train import checkpoint, log
 
 if TYPE_CHECKING:
@@ -198,9 +198,6 @@ def grpo_trainer_class(config: GrpoConfig) -> type[Any]:
 
     Args:
         config: `kernels` and whether it trains on a CPU.
-
-    Raises:
-        ArgumentError: `kernels` is `on` and there is no GPU or no such package.
     """
     base = _kernel_trainer(config) or trl.GRPOTrainer
 
@@ -246,15 +243,15 @@ def in_bf16(model: torch.nn.Module) -> Iterator[None]:
 
 
 def _kernel_trainer(config: GrpoConfig) -> type[Any] | None:
-    if config.kernels == "off" or (config.kernels == "auto" and config.zero == 3):
+    has_gpu = torch.cuda.is_available() and not config.cpu
+    if config.kernels == "off" or (config.kernels == "auto" and not has_gpu):
         return None
-    trainer = _trainer_of_kernels()
-    if trainer is not None and torch.cuda.is_available() and not config.cpu:
-        return trainer
-    if config.kernels == "on":
-        missing = "a GPU" if trainer is not None else "the package lmmixup-kernels"
-        raise ArgumentError(f"--kernels on needs {missing}; hint: --kernels auto")
-    return None
+    try:
+        from lmmixup_kernels.trl import GRPOTrainer  # noqa: PLC0415
+    except ImportError:
+        return None
+    trainer: type[Any] = GRPOTrainer
+    return trainer
 
 
 class Started(TrainerCallback):  # type: ignore[misc]
@@ -269,10 +266,18 @@ class Started(TrainerCallback):  # type: ignore[misc]
             self._show(log.heading(self._kind))
 
 
-def _trainer_of_kernels() -> type[Any] | None:
-    try:
-        from lmmixup_kernels.trl import GRPOTrainer  # noqa: PLC0415
-    except ImportError:
-        return None
-    trainer: type[Any] = GRPOTrainer
-    return trainer
+class Mended(TrainerCallback):  # type: ignore[misc]
+    """Puts right what DeepSpeed 0.19 loads of a universal checkpoint under ZeRO-3.
+
+    It gives all groups of weights the weight decay of the first, norms too, and one counter of
+    steps, which then counts an update once for each group.
+    """
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002
+        """After loading, before the first step."""
+        adamw = kwargs["optimizer"].optimizer.optimizer  # in accelerate's and ZeRO's
+        # transformers makes two groups: with weight decay, and without.
+        for group, decay in zip(adamw.param_groups, (args.weight_decay, 0.0), strict=False):
+            group["weight_decay"] = decay
+        for moments in adamw.state.values():
+            moments["step"] = moments["step"].clone()
