@@ -10,8 +10,10 @@ from torch import Tensor
 from lmmixup_kernels.backend import Backend
 from lmmixup_kernels.head import Head
 from lmmixup_kernels.schemes import (
+    BLOCK,
     FLOPS_NHV,
     Grads,
+    Labels,
     Scheme,
     Wanted,
     anchored,
@@ -20,9 +22,6 @@ from lmmixup_kernels.schemes import (
     score,
 )
 from lmmixup_kernels.statistics import RowGradient
-
-BLOCK = 1024
-"""Rows of hidden states that are in fp32 at a time."""
 
 
 class Row(NamedTuple):
@@ -118,7 +117,7 @@ def backward_step(
     if scheme == "frozen" and g_entropy is None and not (want.weight or want.bias):
         made, any_far = _frozen(g, g_lse, kept, hidden, head, targets, hidden.dtype)
     elif scheme == "stored" and g_entropy is None and g_lse is None:
-        made, any_far = _stored(g, kept, hidden, head, want)
+        made, any_far = _stored(g, kept, hidden, head, targets, want)
     else:
         made = _by_slices(g, g_entropy, g_lse, kept, hidden, head, targets, want, run)
         any_far = False
@@ -147,14 +146,17 @@ def _frozen(
     return Grads(made, None, None), bool(kept.far.any())
 
 
-def _stored(g: Tensor, kept: Row, hidden: Tensor, head: Head, want: Wanted) -> tuple[Grads, bool]:
+def _stored(
+    g: Tensor, kept: Row, hidden: Tensor, head: Head, targets: Tensor, want: Wanted
+) -> tuple[Grads, bool]:
     """Gradients of the rows between the first and the last that has one, but of the far rows."""
-    rest, inverse, _ = kept.rows
+    rest, inverse, slope = kept.rows
     factor = torch.where(kept.far, 0, -g * inverse * head.factor)
     first, last, any_far = _look(factor, kept.far)
     some = slice(first, last)
-    R = torch.where(kept.far, 0, rest / inverse)
-    made = from_stored(hidden[some], head, kept.big[some], factor[some], R[some], want)
+    R = torch.where(kept.far, 0, rest / inverse)[some]
+    labels = Labels(targets[some].clamp(0, head.size - 1), -R * slope[some])
+    made = from_stored(hidden[some], head, kept.big[some], factor[some], R, labels, want)
     if made.hidden is not None and last - first < len(hidden):
         whole = hidden.new_zeros(hidden.shape, dtype=torch.float32)
         whole[some] = made.hidden
