@@ -27,21 +27,26 @@ TARGETS = {
 
 TENSOR_CORES = {"sm_80": "mma.sync", "sm_90": "wgmma", "sm_100": "tcgen05", "gfx942": "v_mfma"}
 
-CASES: dict[str, dict[str, bool]] = {
+CASES: dict[str, dict[str, int]] = {
     "plain": {},
     "all": {"HAS_BIAS": True, "HAS_CAP": True, "EVEN_H": False, "ITSELF": True},
     "bare": {"ENTROPY": False},
     "only": {"ONLY": True},
+    "32": {"K": 32, "ITSELF": True},
+    "128": {"K": 128, "ITSELF": True},
 }
-"""What a kernel is asked beside the plain: everything, no entropy, some of the rows."""
+"""What a kernel is asked beside the plain: everything, no entropy, some of the rows, more
+neighbours."""
 
 KERNELS = {
-    "score": ("plain", "all", "bare", "only"),
-    "exponentials": ("plain", "all", "bare"),
-    "gradients": ("plain", "all", "bare"),
-    "topk": ("plain", "all"),
-}
-"""The cases of each kernel in bf16; fp16 and fp32 are compiled plain."""
+    "score": {"bf16": ("plain", "all", "bare", "only"), "fp16": ("plain",), "fp32": ("plain",)},
+    "exponentials": {"bf16": ("plain", "all", "bare"), "fp16": ("plain",), "fp32": ("plain",)},
+    "gradients": {"bf16": ("plain", "all", "bare"), "fp16": ("plain",), "fp32": ("plain",)},
+    "topk": {
+        "bf16": ("plain", "all", "32", "128"), "fp16": ("plain",), "fp32": ("plain", "32", "128"),
+    },
+}  # fmt: skip
+"""The cases of each kernel and type."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +75,10 @@ def compile_all(targets: list[str] | None = None) -> Iterator[Compiled]:
         One entry a kernel, type, case and target.
     """
     for target in targets or TARGETS:
-        for name, cases in KERNELS.items():
-            for case in cases:
-                yield compile_one(target, name, "bf16", case)
-            for dtype in ("fp16", "fp32"):
-                yield compile_one(target, name, dtype, "plain")
+        for name, types in KERNELS.items():
+            for dtype, cases in types.items():
+                for case in cases:
+                    yield compile_one(target, name, dtype, case)
 
 
 def compile_one(target: str, name: str, dtype: str, case: str) -> Compiled:
@@ -125,7 +129,7 @@ def compile_one(target: str, name: str, dtype: str, case: str) -> Compiled:
 
 
 def _source(
-    name: str, dtype: str, case: dict[str, bool]
+    name: str, dtype: str, case: dict[str, int]
 ) -> tuple[Any, dict[str, str], dict[str, Any]]:
     """Kernel, types of its arguments, and constants, as `launch` gives them."""
     from lmmixup_kernels.exp_kernel import exp_kernel
