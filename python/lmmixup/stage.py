@@ -115,16 +115,19 @@ class StageRun:
         """Where a stage puts what only this run needs; empty at its start, gone at its end."""
         return self._partial.scratch
 
-    def writer(self, name: str, schema: pa.Schema) -> ParquetSink:
+    def writer(
+        self, name: str, schema: pa.Schema, *, rows_per_group: int = ROWS_PER_GROUP
+    ) -> ParquetSink:
         """Opens one of the stage's Parquet files; it is closed when the run ends.
 
         Args:
             name: File name such as `data.parquet`, or `low/data.parquet`.
             schema: Its columns.
+            rows_per_group: Rows of a row group; fewer where rows are large.
         """
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        sink = ParquetSink(path, schema)
+        sink = ParquetSink(path, schema, rows_per_group=rows_per_group)
         self._sinks[name] = sink
         return sink
 

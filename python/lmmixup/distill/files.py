@@ -35,6 +35,9 @@ ANSWERS_SCHEMA = pa.schema(
 
 ROWS_AT_A_TIME = 1024
 
+ROWS_PER_GROUP = 4096
+"""Rows of a row group: what is made of a cluster is as large as its records together."""
+
 
 class DistilledFiles:
     """Writes `data.parquet`, `answers.parquet` and `leftover.parquet`, and counts.
@@ -63,7 +66,7 @@ class DistilledFiles:
         self._prices = prices
         self._num_threads = num_threads
         self._faithful = Tally()
-        self._data = run.writer("data.parquet", MADE_SCHEMA)
+        self._data = run.writer("data.parquet", MADE_SCHEMA, rows_per_group=ROWS_PER_GROUP)
         self._answers: ParquetSink | None = None
         self._made: list[MadeRecord] = []
         self._answer_rows: list[dict[str, Any]] = []
@@ -112,7 +115,9 @@ class DistilledFiles:
         )
         self._data.write(columns)
         if self._answer_rows:
-            self._answers = self._answers or self._run.writer("answers.parquet", ANSWERS_SCHEMA)
+            self._answers = self._answers or self._run.writer(
+                "answers.parquet", ANSWERS_SCHEMA, rows_per_group=ROWS_PER_GROUP
+            )
             answers = pa.RecordBatch.from_pylist(self._answer_rows, schema=ANSWERS_SCHEMA)
             self._answers.write(answers)
         self._made, self._answer_rows = [], []

@@ -10,6 +10,7 @@ WORD = re.compile(rf"[{_UNSPACED}]|[^\W_{_UNSPACED}]+")
 """One word; an underscore ends it, and so does an apostrophe."""
 
 _ASCII_WORD = re.compile(r"[A-Za-z0-9]+")
+_BETWEEN = {code: None for code in range(128) if not chr(code).isalnum()}
 
 # A number and a dot at the start of an item of a list end no sentence. The codes are the full
 # stops and closing quotes of English and Chinese typography.
@@ -29,6 +30,17 @@ def words(text: str) -> list[str]:
     """
     folded = text.casefold()
     return (_ASCII_WORD if folded.isascii() else WORD).findall(folded)
+
+
+def letters(text: str) -> str:
+    """The words of a text without what is between them: many times as fast, to look up first.
+
+    Example:
+        >>> letters("It's 2 o'clock, 好的.")
+        'its2oclock好的'
+    """
+    folded = text.casefold()
+    return folded.translate(_BETWEEN) if folded.isascii() else "".join(WORD.findall(folded))
 
 
 def sentences(text: str) -> list[str]:
