@@ -306,7 +306,7 @@ class Encoder:
     ) -> tuple[NDArray[np.int32], NDArray[np.int64]]: ...
 
 @final
-class ChatPool:
+class ChatEncoder:
     def __new__(
         cls,
         tokenizer: str | PathLike[str],
@@ -314,6 +314,13 @@ class ChatPool:
         variables: dict[str, str],
         special_in_text: str,
         specialises: bool,
+    ) -> ChatEncoder: ...
+
+@final
+class ChatPool:
+    def __new__(
+        cls,
+        encoder: ChatEncoder,
         max_tokens: int,
         truncate: bool,
         path: str | PathLike[str],
