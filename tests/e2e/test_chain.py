@@ -79,6 +79,7 @@ def test_explain_tells_both_directions(chain: Path) -> None:
     winner = json.loads(lmmixup("explain", loser["against"], chain / "clusters", "--json"))
     assert loser["id"] in winner[1]["links"]["dropped in its favour"]
     assert winner[2]["links"]["in the same cluster"]
+    assert ["prompt" in part["facts"] for part in winner] == [True, False, False]  # told once
 
 
 def test_explain_of_an_unknown_id_says_where_it_looked(chain: Path) -> None:

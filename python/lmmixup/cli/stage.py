@@ -181,6 +181,8 @@ def show_result(result: StageResult, files: Mapping[str, str]) -> None:
     for name in result.manifest["outputs"]:
         if name in files:
             table.add_row(str(result.path / name), files[name])
+    if result.num_rejected:
+        table.add_row(str(result.path / "rejects.jsonl"), "what could not be used, and why")
     Console(highlight=False, soft_wrap=True).print(table)
 
 

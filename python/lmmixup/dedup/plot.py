@@ -35,6 +35,7 @@ def plot_sizes(sizes: npt.NDArray[np.int64], path: Path) -> None:
         axes.set_xscale("log")
     axes.set_xlabel("records in the family")
     axes.set_ylabel("records in families of that size")
-    axes.set_title(f"{int(sizes.sum()):,} records, {len(sizes):,} families")
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.set_title(f"{int(sizes.sum()):,} records, {len(sizes):,} families", loc="left")
     # No software version in the file: the same figures give the same bytes.
     figure.savefig(path, dpi=120, metadata={"Software": None})

@@ -28,7 +28,7 @@ class Chapter:
         stage: Name of the stage.
         path: Its result folder.
         outcome: `kept`, `used`, `leftover`, `dropped`, `made` or `absent`.
-        facts: Columns that the stage gave the record, or why it was dropped.
+        facts: Columns that the stage gave the record or changed, or why it was dropped.
         links: Other records by relation, such as `dropped in its favour`; at most `MAX_LINKS`.
         num_links: Number of linked records by relation.
     """
@@ -70,6 +70,7 @@ def explain(record_id: str, folders: Sequence[str | Path]) -> list[Chapter]:
     """
     paths = list(_upstream_first([Path(folder) for folder in folders]))
     chapters = [_chapter(record_id, path) for path in paths]
+    _tell_once(chapters)
     if all(chapter.outcome == "absent" for chapter in chapters):
         looked = ", ".join(str(path) for path in paths)
         raise DataError(
@@ -140,6 +141,15 @@ def _chapter(record_id: str, folder: Path) -> Chapter:
             break
     _add_links(chapter, record_id, makes=makes)
     return chapter
+
+
+def _tell_once(chapters: Sequence[Chapter]) -> None:
+    """Leaves out what an earlier chapter says already."""
+    told: dict[str, Any] = {}
+    for chapter in chapters:
+        facts, nothing = chapter.facts, object()
+        chapter.facts = {n: value for n, value in facts.items() if told.get(n, nothing) != value}
+        told.update(facts)
 
 
 def _files_with_records(folder: Path) -> Iterator[tuple[Path, str]]:
