@@ -25,7 +25,7 @@ _ABOUT = {
     f"output. {_MIXER}",
     "rl": "GRPO on the RL part of a MIXTURE set, rewarded for quality, alignment and format. "
     f"{_MIXER}",
-    "packed": "Supervised fine-tuning on chats that `lmmixup tokenize` packed, loss on the answers.",
+    "packed": "Supervised fine-tuning on chats that `lmmixup tokenize` packed, loss on answers.",
 }
 """What a model is, by the part of the data."""
 
