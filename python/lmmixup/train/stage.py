@@ -157,7 +157,7 @@ def prepare(open_run: StageRun, data: Data, config: TrainConfig, *, is_here: boo
         model = str(unpack_gguf(model, open_run.work.absolute() / "model"))
     job = Job(data.kind, config, data.path, model, open_run.work.absolute())
     job.save()
-    said = universal.fit(job)
+    said = None if is_trained else universal.fit(job)
     if said is not None:
         open_run.reporter.note(said)
     return job
