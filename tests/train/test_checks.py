@@ -138,6 +138,28 @@ def test_kernels_that_are_not_there(
     assert "--kernels on needs the package lmmixup-kernels" in said
 
 
+def test_trl_knows_every_argument() -> None:
+    import dataclasses
+
+    import trl
+
+    from lmmixup.train import GrpoConfig, SftConfig
+    from lmmixup.train.arguments import values_of
+
+    known = {field.name for field in dataclasses.fields(trl.GRPOConfig)}
+    for rollouts in ("transformers", "vllm-server", "vllm-colocate"):
+        values = values_of(GrpoConfig(rollouts=rollouts), Path(), on_cpu=False)
+        assert values.keys() <= known
+        assert values.get("vllm_mode") == {
+            "vllm-server": "server",
+            "vllm-colocate": "colocate",
+        }.get(rollouts)
+        assert values.get("use_vllm", False) == (rollouts != "transformers")
+    assert values["vllm_max_model_length"] == 4800
+    known = {field.name for field in dataclasses.fields(trl.SFTConfig)}
+    assert values_of(SftConfig(), Path(), on_cpu=False).keys() <= known
+
+
 def test_an_output_that_cannot_be_made(paths: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     result = invoke("sft", tmp_path / "file" / "out", paths)

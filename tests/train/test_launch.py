@@ -27,6 +27,8 @@ pytestmark = [
 STEPS = ("--max-steps", "5", "--batch-size", "4", "--save-every", "2", "--learning-rate", "0.003")
 TWO = ("--processes", "2", "--micro-batch-size", "2")
 
+KERNELS = Path(__file__).resolve().parents[2] / "kernels"
+
 KILLER = '''
 """Runs at the start of each Python: ends the named process by SIGKILL when its time has come."""
 import os, signal, threading, time
@@ -123,10 +125,13 @@ def _said(given: list[str]) -> str:
 def test_grpo_under_zero_3(paths: dict[str, Path], library_folder: Path, tmp_path: Path) -> None:
     sizes = ("--batch-size", "2", "--micro-batch-size", "4", "--max-steps", "2",
              "--max-completion-tokens", "8", "--max-prompt-tokens", "1024")  # fmt: skip
-    options = ("--zero", "3", "--processes", "2", *sizes)
+    options = ("--zero", "3", "--processes", "2", "--kernels", "on", *sizes)
     given = {**paths, "library": library_folder}
-    done = start(command("grpo", tmp_path / "out", given, *options))
+    python_path = os.pathsep.join([str(KERNELS), os.environ.get("PYTHONPATH", "")])
+    done = start(command("grpo", tmp_path / "out", given, *options), PYTHONPATH=python_path)
     assert done.returncode == 0, done.stderr
+    manifest = json.loads((tmp_path / "out" / "grpo" / "manifest.json").read_text())
+    assert manifest["figures"]["log_probs_by"] == "lmmixup_kernels"
     log = read_log(tmp_path / "out" / "grpo" / "log.jsonl")
     assert [entry["completions/mean_length"] for entry in log] == [8, 8]
     assert all(entry["reward/unscored"] == 0 for entry in log)

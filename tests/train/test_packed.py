@@ -65,7 +65,9 @@ def test_a_packed_row_trains_as_its_samples(
     manifest = json.loads((tmp_path / "packed" / "sft" / "manifest.json").read_text())
     assert manifest["counts"]["input"] == manifest["counts"]["kept"] == num_rows
     shard = next(name for name in manifest["inputs"] if name["path"].endswith(".arrow"))
-    assert shard["sha256"] in (tmp_path / "packed" / "sft" / "README.md").read_text()
+    card = (tmp_path / "packed" / "sft" / "README.md").read_text()
+    assert shard["sha256"] in card
+    assert "chats that `lmmixup tokenize` packed" in card
 
 
 def test_samples_are_asked_as_the_contract_asks(mixture: Path, single: Path, model: Path) -> None:

@@ -13,8 +13,6 @@ from lmmixup.stage import StageConfig
 class LaunchConfig(StageConfig):
     """On what a training runs, and how its state is spread."""
 
-    aside: ClassVar[frozenset[str]] = frozenset({"processes", "micro_batch_size"})
-
     processes: int = Field(default=1, ge=1)
     """Processes, one for each GPU."""
 
@@ -37,6 +35,8 @@ class LaunchConfig(StageConfig):
 
 class TrainConfig(LaunchConfig):
     """What both trainings share. Names of TRL mean the same here."""
+
+    aside: ClassVar[frozenset[str]] = frozenset({"processes", "micro_batch_size"})
 
     model: str = ""
     """Model to start from: a folder of transformers, a .gguf file, or a name on the Hub."""

@@ -25,7 +25,7 @@ class Job:
     Attributes:
         kind: `sft` or `grpo`.
         config: The resolved config.
-        data: The MIXTURE folder, or its file.
+        data: What `open_data` opens.
         model: Folder of the model to start from; unpacked where it was a .gguf file.
         work: Folder that survives a kill.
     """

@@ -74,7 +74,7 @@ def run(
         job = prepare(open_run, data, config, is_here=True)
         if not job.final.exists():
             _train(job, reporter, show)
-        _finish(open_run, job)
+        _finish(open_run, job, data)
     if stage_run.result is None:
         raise RuntimeError("the run ended without a result")
     return stage_run.result
@@ -157,7 +157,7 @@ def prepare(open_run: StageRun, data: Data, config: TrainConfig, *, is_here: boo
         model = str(unpack_gguf(model, open_run.work.absolute() / "model"))
     job = Job(data.kind, config, data.path, model, open_run.work.absolute())
     job.save()
-    said = universal.fit(job)
+    said = None if is_trained else universal.fit(job)
     if said is not None:
         open_run.reporter.note(said)
     return job
@@ -219,7 +219,7 @@ def _count(open_run: StageRun, data: Data, kept: Kept) -> None:
     open_run.drop(pa.array(ids, pa.string()), "too long", details=pa.array(details, pa.string()))
 
 
-def _finish(open_run: StageRun, job: Job) -> None:
+def _finish(open_run: StageRun, job: Job, data: Data) -> None:
     """Makes the finished folder of what the processes left."""
     config = job.config
     write_model(job.final, open_run.folder, dtype=_saved_dtype(job), merge_lora=config.merge_lora)
@@ -239,8 +239,7 @@ def _finish(open_run: StageRun, job: Job) -> None:
     }
     if isinstance(config, GrpoConfig):
         open_run.figures["rewards"] = open_rewards(config).describe()
-    inputs = open_run.pool.inputs()
-    write_card(open_run.folder, job.kind, config, inputs, open_run.figures)
+    write_card(open_run.folder, data.options.part, config, data.inputs(), open_run.figures)
 
 
 def _saved_dtype(job: Job) -> str:

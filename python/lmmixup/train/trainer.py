@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -137,9 +138,10 @@ class Guarded:
         last = checkpoint.last_whole(self._checkpoints)
         goes_on = f"{last.name} is whole" if last else "there is no earlier checkpoint"
         why = str(error).split("\n", maxsplit=1)[0] or type(error).__name__
+        free = shutil.disk_usage(self.folder).free / 1e9
         return FileError(
-            f"{self._checkpoints}: checkpoint {step} could not be saved: {why}; {goes_on}; hint: "
-            "make room on the disk, then the same command continues"
+            f"{self._checkpoints}: checkpoint {step} could not be saved: {why} ({free:.2f} GB are "
+            f"free there); {goes_on}; hint: make room on the disk, then the same command continues"
         )
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:

@@ -15,7 +15,7 @@ import trl
 from transformers import PrinterCallback, ProgressCallback
 
 from lmmixup.train.apart import Apart
-from lmmixup.train.arguments import values_of
+from lmmixup.train.arguments import trackers, values_of
 from lmmixup.train.checks import open_rewards
 from lmmixup.train.config import GrpoConfig, SftConfig
 from lmmixup.train.model import be_quiet, load_model, load_tokenizer, lora_config
@@ -66,6 +66,10 @@ def train(job: Job, show: Callable[[str], None]) -> None:
     trainer.show = show
     trainer.train(resume_from_checkpoint=None if resumed is None else str(resumed))
     _save(job, trainer)
+    if "wandb" in trackers(job.config)[0]:
+        import wandb  # noqa: PLC0415
+
+        wandb.finish()  # a process that ends without tidying up would leave its run open
 
 
 def _save(job: Job, trainer: Any) -> None:
