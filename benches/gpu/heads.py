@@ -87,7 +87,7 @@ def liger_grpo(hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor
     """The whole loss on policy, without KL, over sequences of 1,024 tokens at most."""
     from liger_kernel.chunked_loss import LigerFusedLinearGRPOLoss
 
-    loss = LigerFusedLinearGRPOLoss(beta=0.0, use_ref_model=False)
+    loss = LigerFusedLinearGRPOLoss(beta=0.0, use_ref_model=False, compiled=hidden.is_cuda)
     shape = (-1, min(1024, len(targets)))
     ones = torch.ones_like(targets, dtype=torch.float32).view(shape)
     wide = hidden.view(*ones.shape, hidden.shape[1])

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 from clock import OutOfTimeError, milliseconds, side_by_side
 from heads import contenders, ours, peaky
+from verdict import judge
 
 from lmmixup_kernels import knn_bayes, streaming_topk
-from report import judge
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

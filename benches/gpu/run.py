@@ -38,8 +38,7 @@ def main() -> int:
         return child(options)
     import torch
     from setting import describe
-
-    from report import show
+    from verdict import show
 
     if not options.rehearse and not torch.cuda.is_available():
         print("no GPU is here: nothing was checked or timed", file=sys.stderr)

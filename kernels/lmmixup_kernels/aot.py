@@ -33,6 +33,7 @@ CASES: dict[str, dict[str, int]] = {
     "bare": {"ENTROPY": False},
     "only": {"ONLY": True},
     "32": {"K": 32, "ITSELF": True},
+    "64": {"K": 64, "ITSELF": True},
     "128": {"K": 128, "ITSELF": True},
 }
 """What a kernel is asked beside the plain: everything, no entropy, some of the rows, more
@@ -42,11 +43,13 @@ KERNELS = {
     "score": {"bf16": ("plain", "all", "bare", "only"), "fp16": ("plain",), "fp32": ("plain",)},
     "exponentials": {"bf16": ("plain", "all", "bare"), "fp16": ("plain",), "fp32": ("plain",)},
     "gradients": {"bf16": ("plain", "all", "bare"), "fp16": ("plain",), "fp32": ("plain",)},
-    "topk": {
-        "bf16": ("plain", "all", "32", "128"), "fp16": ("plain",), "fp32": ("plain", "32", "128"),
-    },
-}  # fmt: skip
+    "topk": {"bf16": ("plain", "all", "32"), "fp16": ("plain",), "fp32": ("plain", "32")},
+    "topk_wide": {"bf16": ("64", "128"), "fp32": ("64", "128")},
+}
 """The cases of each kernel and type."""
+
+NOT_SHIPPED = {("gfx942", "128")}
+"""A GPU of AMD has too few registers for 128 neighbours."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,8 @@ def compile_all(targets: list[str] | None = None) -> Iterator[Compiled]:
         for name, types in KERNELS.items():
             for dtype, cases in types.items():
                 for case in cases:
-                    yield compile_one(target, name, dtype, case)
+                    if (target, case) not in NOT_SHIPPED:
+                        yield compile_one(target, name, dtype, case)
 
 
 def compile_one(target: str, name: str, dtype: str, case: str) -> Compiled:
@@ -139,7 +143,7 @@ def _source(
     from lmmixup_kernels.topk_kernel import topk_kernel
 
     kernel = {"score": score_kernel, "exponentials": exp_kernel, "gradients": gradient_kernel,
-              "topk": topk_kernel}[name]  # fmt: skip
+              "topk": topk_kernel, "topk_wide": topk_kernel}[name]  # fmt: skip
     flags: dict[str, Any] = {
         "HAS_BIAS": False, "HAS_CAP": False, "EVEN_H": True, "ENTROPY": True, "ONLY": False,
         "ITSELF": False, "FULL": dtype == "*fp32", "SPAN": SCORE_SPAN, "K": 16, **case,

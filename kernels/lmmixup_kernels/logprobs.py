@@ -82,8 +82,8 @@ def lm_head_logprobs(
     Notes:
         2, 4, 6 or 8 N H V FLOPs by scheme, forward and backward together. Logits are summed and
         kept in fp32. Within one scheme a row has the same bits for any N and any place. `frozen`
-        makes the gradient of hidden in the forward. A gradient of the entropy takes the
-        `recompute` way in the backward.
+        makes the gradient of hidden in the forward. A gradient of the entropy, and in `stored`
+        one of lse, takes the `recompute` way in the backward.
 
     Source:
         Ours; see docs/decisions/0020-kernels.md.

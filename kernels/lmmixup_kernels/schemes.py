@@ -114,8 +114,10 @@ def score(
     """Statistics by the online maximum: 2NHV."""
     ops = implementation(backend)
     sums = ops.score(hidden_NH, head, target_N, need_entropy=need_entropy, only=only)
-    sums.zy.masked_fill_((target_N < 0) | (target_N >= head.size), torch.nan)
-    return from_sums(sums, need_entropy=need_entropy)
+    # the label's logit by itself, as the anchored schemes have it: tensor cores cut off what they
+    # add to a long sum, and here, unlike among all others, one logit's error is the result's
+    zy = ops.target_logits(hidden_NH, head, target_N)
+    return from_sums(sums._replace(zy=zy), need_entropy=need_entropy)
 
 
 def anchored(

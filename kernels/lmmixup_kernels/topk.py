@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import torch
 
-from lmmixup_kernels.backend import check_same_device, choose, on_its_device
+from lmmixup_kernels.backend import check_same_device, choose, on_its_device, say_once
 from lmmixup_kernels.head import columns_are_rows
 from lmmixup_kernels.products import product
 
@@ -24,6 +24,12 @@ Keys are joined exactly, so no result depends on the cut."""
 LEAST_SPAN = 1024
 
 MOST_K = 128
+
+NARROW_K = 32
+"""Neighbours up to which the usual tile has enough registers."""
+
+AMD_K = 64
+"""Neighbours up to which a GPU of AMD has enough."""
 
 MOST_ROWS = 2**31 - SPAN * MOST_K // 16
 """Library rows that 32-bit row numbers allow."""
@@ -88,7 +94,11 @@ def streaming_topk(
     check_vectors(queries, library)
     if not 1 <= k <= MOST_K:
         raise ValueError(f"k must be in 1..{MOST_K}, got {k}")
-    if choose("streaming_topk", library, backend) == "eager":
+    chosen = choose("streaming_topk", library, backend)
+    if chosen == "triton" and torch.version.hip and k > AMD_K:
+        say_once("streaming_topk", f"a GPU of AMD keeps {AMD_K} neighbours at most")
+        chosen = "eager"
+    if chosen == "eager":
         keys = _eager_keys(queries, library, k, itself_from)
     else:
         keys = _launch(columns_are_rows(queries), columns_are_rows(library), k, itself_from)
@@ -189,7 +199,7 @@ def _launch(
     from lmmixup_kernels.topk_kernel import topk_kernel
 
     (Q, D), N = queries.shape, len(library)
-    size = tile("topk", queries.dtype, queries.device)
+    size = tile("topk" if k <= NARROW_K else "topk_wide", queries.dtype, queries.device)
     width = triton.next_power_of_2(k)
     span = span_of(N, triton.cdiv(Q, size.rows), width)
     spans = triton.cdiv(N, span)

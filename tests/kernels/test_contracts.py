@@ -7,7 +7,7 @@ import warnings
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
-from whole_logits import made, relative, truth
+from whole_logits import DEVICE, made, relative, truth
 
 from lmmixup_kernels import FallbackWarning, backend, lm_head_logprobs
 from lmmixup_kernels.head import Head
@@ -238,9 +238,9 @@ def test_bad_input_is_said(change: dict, error: type[Exception], said: str) -> N
 @pytest.mark.parametrize("which", ["eager", "triton"])
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_nothing_to_do_gives_nothing(which: str) -> None:
-    case = made(4, 50)
+    case = made(4, 50, device=DEVICE)
     x, w = case.hidden.clone().requires_grad_(), case.weight.clone().requires_grad_()
-    none = torch.zeros(4, dtype=torch.bool)
+    none = torch.zeros(4, dtype=torch.bool, device=DEVICE)
     out = lm_head_logprobs(x, w, case.targets, mask=none, need_entropy=True, backend=which)
     (out.logp.sum() + out.entropy.sum()).backward()
     assert (out.logp == 0).all()
@@ -256,7 +256,7 @@ def test_nothing_to_do_gives_nothing(which: str) -> None:
 @pytest.mark.parametrize("scheme", FLOPS_NHV)
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_what_is_not_finite_stays_in_its_row(which: str, value: float, scheme: str) -> None:
-    case = made(5, 200)
+    case = made(5, 200, device=DEVICE)
     bad = case.hidden.clone()
     bad[2, 3] = value
     x = bad.requires_grad_(scheme != "score")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 import torch
 from test_logprobs import FORMS, run
-from whole_logits import Case, made, relative, truth
+from whole_logits import DEVICE, Case, made, relative, truth
 
 from lmmixup_kernels import lm_head_logprobs
 from lmmixup_kernels.schemes import FLOPS_NHV
@@ -17,8 +17,6 @@ pytest.importorskip("triton")
 
 # the interpreter's NumPy warns of lanes that are masked away
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
-
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def launch_kernels() -> dict:
