@@ -10,11 +10,13 @@ import click
 
 from lmmixup.cli.options import build, command_with, options_of
 from lmmixup.cli.stage import (
+    FORMS,
     JSON,
     NUM_THREADS,
     OVERWRITE,
     QUIET,
     REJECTS_OK,
+    SOURCES,
     make_reporter,
     rejects_status,
     stage_command,
@@ -27,8 +29,6 @@ if TYPE_CHECKING:
     from lmmixup.pool import Lengths, PoolStats
 
 MAX_CHARACTERS = 800
-
-SOURCES = click.Argument(["sources"], nargs=-1, required=True, metavar="SRC...")
 
 
 def _stats(sources: Sequence[str], **given: Any) -> int:
@@ -121,15 +121,12 @@ def _looking(
 
 command = click.Group(
     "pool",
-    help="Import, look at and export instruction pools.\n\n"
-    "SRC is any number of files, globs and folders: JSONL, JSON, CSV (each also .gz and .zst), "
-    "Parquet, Arrow, datasets saved by Hugging Face, results of lmmixup, or - for standard input.",
+    help=f"Import, look at and export instruction pools.\n\n{FORMS}",
     commands=[
         stage_command(
             "import",
             run,
             PoolConfig,
-            sources=SOURCES,
             help="Read pools of any form and write one canonical pool.",
             examples=[
                 "lmmixup pool import examples/pool.jsonl -o pool/",

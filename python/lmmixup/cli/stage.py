@@ -25,6 +25,10 @@ MAX_REJECTS_SHOWN = 10
 MAX_COUNTS_SHOWN = 12
 
 SOURCES = click.Argument(["sources"], nargs=-1, required=True, metavar="POOL...")
+FORMS = (
+    "POOL is any number of files, globs and folders: JSONL, JSON, CSV (each also .gz and .zst), "
+    "Parquet, Arrow, datasets saved by Hugging Face, results of lmmixup, or - for standard input."
+)
 OUTPUT = click.Option(
     ["-o", "--output"], required=True, type=click.Path(path_type=Path), help="Folder to make."
 )
@@ -138,7 +142,11 @@ def stage_command(
         )
     first = [sources, OUTPUT] if more_sources is None else [sources, more_sources, OUTPUT]
     return command_with(
-        name, callback, [*first, *own, *shared, *common], examples=examples, help=help
+        name,
+        callback,
+        [*first, *own, *shared, *common],
+        examples=examples,
+        help=f"{help}\n\n{FORMS}" if "POOL" in (sources.metavar or "") else help,
     )
 
 
