@@ -29,6 +29,8 @@ check: develop  ## Formatting, lints and types
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
+	$(BIN)/python -m mypy.stubtest lmmixup._rust --concise \
+		--mypy-config-file pyproject.toml --allowlist .ci/stubtest.allowed
 
 format: develop  ## Rewrite what `check` would complain about
 	cargo fmt --all

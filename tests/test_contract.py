@@ -109,8 +109,10 @@ def test_the_turns_hold_contract_form_and_records(task_type: str) -> None:
     assert (system["role"], user["role"]) == ("system", "user")
     assert all(tag in system["content"] for tag in ("<think>", "</think>", "<answer>", "</answer>"))
     assert FORMS[task_type] in user["content"]
-    for pair in record()["records"]:
-        assert f"{pair['prompt']}\n\nCompletion:\n{pair['completion']}\n[end" in user["content"]
+    for number, pair in enumerate(record()["records"], 1):
+        shown = f"{pair['prompt']}\n\nCompletion:\n{pair['completion']}\n[end of record {number} "
+        assert shown in user["content"]
+        assert f"[record {number} " in user["content"]
 
 
 @pytest.mark.parametrize("number", [1, 3, 2000])

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         contract,
         curate,
         dedup,
+        distill,
         embed,
         errors,
         explain,
@@ -28,9 +29,11 @@ if TYPE_CHECKING:
         mixture,
         ops,
         pool,
+        reference,
         rewards,
         select,
         split,
+        tokenize,
         train,
     )
     from lmmixup import rate as rate
@@ -41,6 +44,7 @@ __all__ = [
     "contract",
     "curate",
     "dedup",
+    "distill",
     "embed",
     "errors",
     "explain",
@@ -50,9 +54,11 @@ __all__ = [
     "ops",
     "pool",
     "rate",
+    "reference",
     "rewards",
     "select",
     "split",
+    "tokenize",
     "train",
 ]
 

@@ -1,6 +1,6 @@
 from collections.abc import Callable, Sequence
 from os import PathLike
-from typing import Any, TypeAlias, final
+from typing import Any, Self, TypeAlias, final
 
 import numpy as np
 import numpy.typing as npt
@@ -84,8 +84,9 @@ _Matches: TypeAlias = tuple[
     npt.NDArray[np.float64],
 ]
 
+@final
 class TextPool:
-    def __init__(self, unit: str, num_tokens: int, normalize: str) -> None: ...
+    def __new__(cls, unit: str, num_tokens: int, normalize: str) -> Self: ...
     def push(self, batch: pa.RecordBatch, num_threads: int) -> None: ...
     def read(
         self, reader: PoolReader, on_progress: _OnProgress = None
@@ -93,8 +94,9 @@ class TextPool:
     def seal(self) -> None: ...
     def __len__(self) -> int: ...
 
+@final
 class ExactPool:
-    def __init__(self, normalize: str) -> None: ...
+    def __new__(cls, normalize: str) -> Self: ...
     def push(self, batch: pa.RecordBatch, num_threads: int) -> None: ...
     def read(
         self, reader: PoolReader, on_progress: _OnProgress = None

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from pydantic import Field
 
 from lmmixup.cli.options import build, command_with, options_of
-from lmmixup.cli.stage import QUIET
+from lmmixup.cli.stage import QUIET, SOURCES
 from lmmixup.errors import ArgumentError
 from lmmixup.stage import StageConfig
 
@@ -109,10 +109,15 @@ def test_every_option_has_help() -> None:
 
 def test_help_shows_own_options_first_and_shared_ones_under_their_heading() -> None:
     command = command_with(
-        "fake", lambda **_: None, [QUIET, *options_of(OwnConfig)], examples=["x"], help="Does."
+        "fake",
+        lambda **_: None,
+        [SOURCES, QUIET, *options_of(OwnConfig)],
+        examples=["x"],
+        help="Does.",
     )
     lines = CliRunner().invoke(command, ["--help"]).output.splitlines()
     headings = [line for line in lines if line.endswith("ptions:")]
     assert headings == ["Options:", "Pool options:", "Run options:"]
+    assert sum("POOL" in line for line in lines) == 1  # the usage alone
     starts = [line.split()[0] for line in lines if line.lstrip().startswith("-")]
     assert starts == ["--seed", "--strict", "-q,", "--help"]

@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+import lmmixup
+from lmmixup.cli import COMMANDS
+
 ROOT = Path(__file__).resolve().parents[2]
 
 HEAVY = {"numpy", "pyarrow", "pydantic", "matplotlib", "rich", "torch", "transformers"}
@@ -34,3 +37,9 @@ def test_heavy_packages_are_not_loaded(statement: str) -> None:
 def test_no_torch_in_the_base_install() -> None:
     base = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     assert not [line for line in base if line.startswith(("torch", "transformers", "triton"))]
+
+
+def test_every_command_is_a_module_of_the_package() -> None:
+    assert set(COMMANDS) <= set(lmmixup.__all__)
+    for name in lmmixup.__all__:
+        assert getattr(lmmixup, name)

@@ -29,6 +29,7 @@ def read(text: str | None, finish_reason: str = "stop", **more: Any) -> Scores |
         f"```\n{json.dumps(GOOD)}\n```\n",
         f"Here are my scores:\n\n{json.dumps(GOOD)}\n\nI hope {{this}} helps.",
         f"<think>maybe {json.dumps({**GOOD, 'overall': 2})}</think>\n{json.dumps(GOOD)}",
+        f"My {{honest}} scores: {json.dumps(GOOD)}",
         f"{json.dumps(GOOD)}\n{json.dumps(GOOD)}",
         json.dumps([GOOD]),
         json.dumps({"scores": GOOD}),

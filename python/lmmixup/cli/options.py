@@ -54,9 +54,10 @@ class Command(click.Command):
         """Writes the options, a heading above each group."""
         sections: dict[str, list[tuple[str, str]]] = {OWN: []}
         for param in self.get_params(ctx):
-            is_help = param is self.get_help_option(ctx)
+            is_help = not set(param.opts).isdisjoint(ctx.help_option_names)
             name = RUN if is_help else getattr(param, "section", OWN)
-            if (row := param.get_help_record(ctx)) is not None:
+            row = param.get_help_record(ctx) if isinstance(param, click.Option) else None
+            if row is not None:
                 sections.setdefault(name, []).append(row)
         last = sections.pop(RUN, [])
         for heading, rows in [*sections.items(), (RUN, last)]:
