@@ -39,7 +39,7 @@ CASES: dict[str, dict[str, int]] = {
 """What a kernel is asked beside the plain: everything, no entropy, some of the rows, more
 neighbours."""
 
-KERNELS = {
+KERNELS: dict[str, dict[str, tuple[str, ...]]] = {
     "score": {"bf16": ("plain", "all", "bare", "only"), "fp16": ("plain",), "fp32": ("plain",)},
     "exponentials": {"bf16": ("plain", "all", "bare"), "fp16": ("plain",), "fp32": ("plain",)},
     "gradients": {"bf16": ("plain", "all", "bare"), "fp16": ("plain",), "fp32": ("plain",)},

@@ -37,7 +37,8 @@ def choose(op: str, tensor: torch.Tensor, asked: str | None) -> Backend:
     Raises:
         ValueError: Another name, or `triton` where it cannot run.
     """
-    return _choose(op, tensor.dtype, tensor.device, asked)
+    chosen: Backend = _choose(op, tensor.dtype, tensor.device, asked)
+    return chosen
 
 
 @torch.compiler.assume_constant_result  # nothing in here can be traced, nor needs to be

@@ -51,7 +51,8 @@ def lm_head_loss(
         ValueError: `ends` that do not rise to N, and what `lm_head_logprobs` raises.
 
     Notes:
-        Memory: exponentials of one chunk, 2 CV, and a gradient of each input in fp32.
+        Memory: exponentials of one chunk, 2 CV, and a gradient of each input in fp32. A chunk's
+        gradient of the weight is rounded to its type once before it is added up in fp32.
 
     Source:
         Ours.

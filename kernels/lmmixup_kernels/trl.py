@@ -93,8 +93,10 @@ def _answer(
             temperature=temperature, backend=backend, **_scales(model.config),
         )  # fmt: skip
     loss = -out.logp.sum() / (mask.sum().clamp(min=1) if count is None else count)
-    logp, entropy, mask = (values[:, :width] for values in (out.logp, out.entropy, mask))
-    return HeadOutput(loss=loss, log_probs=logp, entropy=entropy, label_mask=mask)
+    entropy = None if out.entropy is None else out.entropy[:, :width]
+    return HeadOutput(
+        loss=loss, log_probs=out.logp[:, :width], entropy=entropy, label_mask=mask[:, :width]
+    )
 
 
 def _whole(parameter: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import importlib
 import inspect
 import json
@@ -25,6 +26,7 @@ def bench(monkeypatch: pytest.MonkeyPatch):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_rehearsal_writes_every_part(tmp_path: Path) -> None:
     command = [sys.executable, str(GPU / "run.py"), "--rehearse", "--results", str(tmp_path)]
     done = subprocess.run(
@@ -45,18 +47,19 @@ def test_a_rehearsal_writes_every_part(tmp_path: Path) -> None:
     assert {row["name"] for row in rows} > {"ours score", "ours stored", "trl", "verl", "unsloth"}
 
 
-@pytest.mark.slow
 def test_what_has_no_time_left_says_so_and_is_done_again(bench, tmp_path: Path) -> None:
     run = bench("run")
+    rows, path = tmp_path / "rows.jsonl", tmp_path / "gpu-graph.json"
+    options = {"parts": ["graph"], "rehearse": True, "child": str(rows), "seconds": 0.0}
+    assert run.child(argparse.Namespace(**options)) == 0
+    assert json.loads(rows.read_text().splitlines()[-1]) == {"out_of_time": True}
     machine = {"gpu": "a", "commit": "b"}
-    document = run.run("graph", 0.0, machine, True)
-    assert document["stopped"] == "out of time"
-    path = tmp_path / "gpu-graph.json"
-    run.write(path, document)
+    run.write(path, {"machine": machine, "stopped": "out of time"})
     assert not run.is_done(path, machine)
-    run.write(path, {key: value for key, value in document.items() if key != "stopped"})
+    run.write(path, {"machine": machine})
     assert run.is_done(path, machine)
     assert not run.is_done(path, {**machine, "commit": "c"})
+    assert not run.is_done(path, {**machine, "commit": "b-dirty"})
 
 
 def test_a_target_is_judged_on_a_gpu_alone(bench) -> None:

@@ -87,14 +87,14 @@ def test_rows_beyond_the_anchor(scheme: str) -> None:
 
 @pytest.mark.parametrize("scheme", FLOPS_NHV)
 def test_a_row_has_the_same_bits_wherever_it_stands(scheme: str) -> None:
-    case = made(140, 4099, device=DEVICE)
+    case = made(70, 4099, device=DEVICE)
     if DEVICE == "cpu":
         # the interpreter's NumPy product depends on a row's place in its block, a tensor core does
         # not: with multiples of 1 / 64 the products are exact, and all else is put to the test
         case.hidden.mul_(64).round_().div_(64)
         case.weight.mul_(64).round_().div_(64)
     whole = run(case, scheme, backend="triton")[0]
-    for rows in (slice(0, 1), slice(65, 66), slice(9, 139)):
+    for rows in (slice(0, 1), slice(65, 66), slice(3, 68)):
         part = Case(case.hidden[rows], case.weight, case.targets[rows], {})
         out = run(part, scheme, backend="triton")[0]
         for a, b in zip(out[:3], whole[:3], strict=True):
