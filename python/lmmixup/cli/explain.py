@@ -34,7 +34,8 @@ def _run(record_id: str, folders: Sequence[str], json_output: bool) -> None:
         click.echo(f"\n{made_id}")
         _tell(way[made:])
     if len(made_ids) > MAX_FOLLOWED:
-        click.echo(f"\nThe other {len(made_ids) - MAX_FOLLOWED} made records are explained by ID.")
+        more = len(made_ids) - MAX_FOLLOWED
+        click.echo(f"\nmade of it besides: {more:,}; explain each by its ID")
 
 
 def _made_of_it(chapters: Sequence[Chapter]) -> Iterator[str]:
