@@ -66,9 +66,8 @@ def main() -> None:
 
 def _neighbours(vectors: np.ndarray) -> np.ndarray:
     from lmmixup import ops
-    from lmmixup.select.long_tail import OVERLAP
 
-    return ops.knn(vectors, K, method="blocks", overlap=OVERLAP, num_threads=2).idx_QK
+    return ops.knn(vectors, K, method="blocks", num_threads=measure.NUM_THREADS).idx_QK
 
 
 if __name__ == "__main__":

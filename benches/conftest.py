@@ -9,6 +9,7 @@ import numpy as np
 import orjson
 import pyarrow.parquet as pq
 import pytest
+from small_tokenizers import write_tokenizers
 
 
 @pytest.fixture(scope="session")
@@ -41,3 +42,11 @@ def small_vectors(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("bench") / "vectors.npy"
     np.save(path, vectors.astype(np.float32))
     return path
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small byte-level tokenizer with a ChatML template."""
+    folder = tmp_path_factory.mktemp("tokenizers")
+    write_tokenizers(folder, Path(__file__).resolve().parents[1] / "examples" / "pool.jsonl")
+    return folder / "bytes"

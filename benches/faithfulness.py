@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING
 import inflect
 import pyarrow.parquet as pq
 
-from lmmixup.distill.faithfulness import KINDS, check
+from lmmixup.distill.faithfulness import check
+from lmmixup.ops.faithfulness import KINDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

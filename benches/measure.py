@@ -1,7 +1,9 @@
 """Time contenders side by side: each run in a process of its own, interleaved, memory included.
 
 A contender is a function without arguments that imports what it needs and returns the function to
-time. That one takes the input file and returns an array (labels of families, or of clusters).
+time. That one takes the input file and returns an array (labels of families, or of clusters), or a
+function that gives the array when the clock has stopped. Where a contender returns an object with
+`prepare`, that gets the input file before the clock, and what it returns is timed.
 
 * Seconds count from the open file to the array, imports not included.
 * CPU seconds are those of all threads over the same stretch: what is left to compare by on a
@@ -27,6 +29,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +50,7 @@ THREAD_VARIABLES = (
 )
 PACKAGES = ("gaoya", "rensa", "datasketch", "polars", "orjson", "xxhash", "faiss-cpu")
 PACKAGES += ("scikit-learn", "semhash", "usearch", "wordllama", "numpy", "aiohttp", "openai")
+PACKAGES += ("datasets", "fastokens", "gigatoken", "snaptokens", "tokenizers", "trl")
 
 
 @dataclass
@@ -90,14 +94,18 @@ def status_mb(key: str) -> float:
 def run_child(contender: str, source: Path, out: Path, options: dict[str, Any]) -> dict[str, float]:
     """In the child: import, reset the high-water mark, run, save the array."""
     module, name = contender.split(":")
-    run: Callable[..., np.ndarray] = getattr(importlib.import_module(module), name)()
+    run = getattr(importlib.import_module(module), name)()
+    if hasattr(run, "prepare"):
+        run = partial(run.prepare(source, **options))
+    else:
+        run = partial(run, source, **options)
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     before = status_mb("VmRSS")
     start, cpu_start = time.perf_counter(), time.process_time()
-    result = run(source, **options)
+    result = run()
     seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
     peak = status_mb("VmHWM")
-    np.save(out, result)
+    np.save(out, result() if callable(result) else result)
     return {
         "seconds": seconds,
         "cpu_seconds": cpu_seconds,

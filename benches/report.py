@@ -38,6 +38,11 @@ def format_table(rows: list[dict[str, Any]]) -> str:
 def format_machine(machine: dict[str, Any]) -> str:
     """One line of what was measured on, and with what."""
     versions = ", ".join(f"{name} {version}" for name, version in machine["versions"].items())
+    if "gpu" in machine:
+        return (
+            f"{machine['gpu']}, {machine['gpu_memory_gb']} GiB; {machine['date']}, "
+            f"commit {machine['commit']}; Python {machine['python']}, {versions}"
+        )
     return (
         f"{machine['cpu']} ({machine['simd']}), {machine['cores']} cores, "
         f"{machine['memory_gb']} GB, {machine['threads']} threads; "

@@ -1,4 +1,4 @@
-"""Seconds and peak memory of work on a GPU, contenders in turn."""
+"""Milliseconds and peak memory of work on a GPU, contenders in turn."""
 
 from __future__ import annotations
 
@@ -9,11 +9,15 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+
+class OutOfTimeError(Exception):
+    """The part's time is over."""
 
 
 class Deadline:
-    """How long the whole run may still take."""
+    """How long a part may still take."""
 
     def __init__(self, seconds: float) -> None:
         self.end = time.monotonic() + seconds
@@ -21,6 +25,11 @@ class Deadline:
     def left(self) -> float:
         """Seconds; below 0 when it is over."""
         return self.end - time.monotonic()
+
+    def check(self) -> None:
+        """Raises `OutOfTimeError` when it is over."""
+        if self.left() < 0:
+            raise OutOfTimeError
 
 
 def once(run: Callable[[], Any], device: str) -> float:
@@ -37,6 +46,11 @@ def once(run: Callable[[], Any], device: str) -> float:
     return begin.elapsed_time(end)
 
 
+def milliseconds(run: Callable[[], Any], device: str, *, rounds: int) -> float:
+    """Median of some calls, after two that do not count."""
+    return statistics.median([once(run, device) for _ in range(rounds + 2)][2:])
+
+
 def peak_mb(run: Callable[[], Any], device: str) -> float | None:
     """MB that the allocator held at most above what was held before."""
     if device != "cuda":
@@ -51,21 +65,25 @@ def peak_mb(run: Callable[[], Any], device: str) -> float | None:
 
 def side_by_side(
     contenders: dict[str, Callable[[], Any]], device: str, *, rounds: int, deadline: Deadline
-) -> tuple[dict[str, dict], dict[str, str]]:
-    """Milliseconds, ratios to the first contender in the same round, and peak memory.
+) -> Iterator[dict[str, Any]]:
+    """A row a contender: milliseconds, times ours (the first's) in the same round, peak memory.
 
     The first call of each, which compiles, is not counted. One that fails is left out, with why.
     """
     runs: dict[str, list[float]] = {}
     peaks: dict[str, float | None] = {}
-    failed: dict[str, str] = {}
+    first_s: dict[str, float] = {}
     for name, run in contenders.items():
+        deadline.check()
+        start = time.monotonic()
         try:
             once(run, device)
+            first_s[name] = time.monotonic() - start
             peaks[name] = peak_mb(run, device)
             runs[name] = []
         except Exception as error:
-            failed[name] = f"{type(error).__name__}: {str(error)[:200]}"
+            said = " ".join(str(error).split())
+            yield {"name": name, "left_out": f"{type(error).__name__}: {said[:200]}"}
         if device == "cuda":
             torch.cuda.empty_cache()
     for _ in range(rounds):
@@ -74,10 +92,10 @@ def side_by_side(
         for name, times in runs.items():
             times.append(once(contenders[name], device))
     first = next(iter(runs), None)
-    made = {}
     for name, times in runs.items():
         if times:
-            ratios = [a / b for a, b in zip(times, runs[first], strict=False)]
-            made[name] = {"ms": statistics.median(times), "times_ours": statistics.median(ratios),
-                          "peak_mb": peaks[name], "rounds": len(times)}  # fmt: skip
-    return made, failed
+            ratios = [a / b for a, b in zip(times, runs[first], strict=True)]
+            yield {"name": name, "ms": statistics.median(times), "least_ms": min(times),
+                   "times_ours": None if name == first else statistics.median(ratios),
+                   "peak_mb": peaks[name], "first_s": first_s[name]}  # fmt: skip
+    deadline.check()

@@ -6,6 +6,7 @@ A contender that is not installed, or cannot take a case, is left out with its r
 from __future__ import annotations
 
 import importlib.util
+import os
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     Contender = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 
-BYTES_LEFT = 70 << 30
+BYTES_LEFT = 60 << 30
 """A contender with N x V logits is left out where they would not fit."""
 
 
@@ -37,11 +38,12 @@ def eager(hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor) -> 
 
 
 def ours(
-    scheme: str | None, hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor
-) -> torch.Tensor:
+    scheme: str | None, hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor, *,
+    backend: str | None = None,
+) -> torch.Tensor:  # fmt: skip
     from lmmixup_kernels import lm_head_logprobs
 
-    backend = "triton" if hidden.is_cuda else "eager"
+    backend = backend or ("triton" if hidden.is_cuda else "eager")
     return lm_head_logprobs(hidden, weight, targets, scheme=scheme, backend=backend).logp
 
 
@@ -74,29 +76,61 @@ def verl(hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor) -> t
     return linear_cross_entropy(hidden, weight, targets, 1.0, "none")[0]
 
 
-def contenders(kind: str, num_logits: int, device: str) -> tuple[dict[str, Contender], dict]:
+def unsloth(hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    os.environ.setdefault("UNSLOTH_IS_PRESENT", "1")  # its kernels are asked for, not its trainer
+    from unsloth_zoo.fused_losses.fused_linear import fused_linear_logprobs
+
+    return fused_linear_logprobs(hidden, weight, targets)
+
+
+def liger_grpo(hidden: torch.Tensor, weight: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    """The whole loss on policy, without KL, over sequences of 1,024 tokens at most."""
+    from liger_kernel.chunked_loss import LigerFusedLinearGRPOLoss
+
+    loss = LigerFusedLinearGRPOLoss(beta=0.0, use_ref_model=False, compiled=hidden.is_cuda)
+    shape = (-1, min(1024, len(targets)))
+    ones = torch.ones_like(targets, dtype=torch.float32).view(shape)
+    wide = hidden.view(*ones.shape, hidden.shape[1])
+    return loss(wide, weight, targets.view(shape), ones, ones[:, 0])[0]
+
+
+PEERS = {
+    "trl": (trl, "trl", ("forward", "frozen", "full")),
+    "liger": (liger, "liger_kernel", ("forward", "frozen", "full")),
+    "liger_grpo": (liger_grpo, "liger_kernel", ("full",)),
+    "cce": (cce, "cut_cross_entropy", ("forward", "frozen", "full")),
+    "verl": (verl, "verl", ("forward", "full")),
+    "unsloth": (unsloth, "unsloth_zoo", ("forward", "frozen", "full")),
+}
+"""Of each peer: what to call, its package, and its cases. verl always makes both gradients."""
+
+
+def contenders(
+    case: str, num_logits: int, device: str, *, compiled: bool
+) -> tuple[dict[str, Contender], dict[str, str]]:
     """Those that run in this case, ours first, and why others do not.
 
     Args:
-        kind: `forward`, `frozen` or `full`.
+        case: `forward`, `frozen` or `full`.
         num_logits: N V.
         device: Where.
+        compiled: Whether torch.compile is one of them.
     """
-    schemes = {"forward": ["score"], "frozen": ["frozen"], "full": ["stored", "recompute"]}[kind]
+    schemes = {"forward": ["score"], "frozen": ["frozen"], "full": ["stored", "recompute"]}[case]
     found: dict[str, Contender] = {f"ours {scheme}": partial(ours, scheme) for scheme in schemes}
     out: dict[str, str] = {}
-    peers = (("trl", trl), ("liger_kernel", liger), ("cut_cross_entropy", cce), ("verl", verl))
-    for package, run in peers:
-        name = run.__name__
+    for name, (run, package, cases) in PEERS.items():
+        if case not in cases:
+            continue
         if importlib.util.find_spec(package) is None:
             out[name] = f"{package} is not installed"
         else:
             found[name] = run
     # bf16 and fp32 logits, and their gradients in both
-    if num_logits * (6 if kind == "forward" else 12) > BYTES_LEFT:
-        out["torch eager"] = out["torch compile"] = "N x V logits do not fit"
+    if num_logits * (6 if case == "forward" else 12) > BYTES_LEFT:
+        out["torch eager"] = "N x V logits do not fit"
     else:
         found["torch eager"] = eager
-        if device == "cuda":
+        if compiled and device == "cuda":
             found["torch compile"] = torch.compile(eager)
     return found, out

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import pyarrow.parquet as pq
 import torch
 from transformers import AutoModelForCausalLM, GgufConfig
 
@@ -14,11 +16,16 @@ from lmmixup.rewards import WEIGHTS, RewardConfig, Rewards
 from lmmixup.train import SftConfig, open_mixture
 from lmmixup.train.model import is_gguf, load_tokenizer
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lmmixup.train.mixture import Sample
+
 BATCH = 16
 
 
 def main() -> None:
-    """Writes one row a cluster: id, task type, output, tokens and rewards."""
+    """Writes one row a cluster: id, article, task type, output, tokens and rewards."""
     parser = argparse.ArgumentParser()
     parser.add_argument("model")
     parser.add_argument("mixture", type=Path)
@@ -44,15 +51,28 @@ def main() -> None:
         made = write(model, tokenizer, [samples[at][1] for at in some], given.max_completion_tokens)
         for at, output in zip(some, made, strict=True):
             outputs[at] = output
+    rows = score([sample for sample, _ in samples], outputs, given.mixture)
+    given.out.write_text(json.dumps(rows, indent=1) + "\n")
+    follows = sum(row["follows"] for row in rows) / len(rows)
+    content = sum(row["content"] for row in rows) / len(rows)
+    print(f"{given.out}: {len(rows)} clusters, form {follows:.1%}, content {content:.3f}")
 
+
+def score(
+    samples: Sequence[Sample], outputs: Sequence[tuple[str, int]], mixture: Path
+) -> list[dict[str, Any]]:
+    """What each output earns, by the rewards of the training."""
+    table = pq.read_table(mixture / "test.parquet", columns=["id", "article"])
+    articles = dict(zip(*(table[name].to_pylist() for name in ("id", "article")), strict=True))
     texts = [text for text, _ in outputs]
-    kinds = [sample.record["task_type"] for sample, _ in samples]
-    rewards = Rewards(RewardConfig(library=given.mixture / "library"))
+    kinds = [sample.record["task_type"] for sample in samples]
+    rewards = Rewards(RewardConfig(library=mixture / "library"))
     parts = rewards.components(
-        texts, task_type=kinds, reference=[sample.target for sample, _ in samples]
+        texts, task_type=kinds, reference=[sample.target for sample in samples]
     )
+    combined = rewards.weigh(parts, kinds)
     rows = []
-    for at, (sample, _) in enumerate(samples):
+    for at, sample in enumerate(samples):
         kind, parsed = kinds[at], parse(texts[at])
         weights = WEIGHTS[kind]
         # Quality and alignment without format, by their own weights.
@@ -60,18 +80,18 @@ def main() -> None:
         rows.append(
             {
                 "id": sample.id,
+                "article": articles[sample.id],
                 "task_type": kind,
                 "output": texts[at],
                 "tokens": outputs[at][1],
                 "follows": parsed is not None and fits_task(parsed.answer, kind),
+                "quality": parts["quality"][at],
+                "alignment": parts["alignment"][at],
                 "content": content / (weights["quality"] + weights["alignment"]),
-                "reward": rewards.weigh(parts, kinds)[at],
+                "reward": combined[at],
             }
         )
-    given.out.write_text(json.dumps(rows, indent=1) + "\n")
-    follows = sum(row["follows"] for row in rows) / len(rows)
-    content = sum(row["content"] for row in rows) / len(rows)
-    print(f"{given.out}: {len(rows)} clusters, form {follows:.1%}, content {content:.3f}")
+    return rows
 
 
 def load(name: str) -> torch.nn.Module:

@@ -27,21 +27,29 @@ TARGETS = {
 
 TENSOR_CORES = {"sm_80": "mma.sync", "sm_90": "wgmma", "sm_100": "tcgen05", "gfx942": "v_mfma"}
 
-CASES: dict[str, dict[str, bool]] = {
+CASES: dict[str, dict[str, int]] = {
     "plain": {},
     "all": {"HAS_BIAS": True, "HAS_CAP": True, "EVEN_H": False, "ITSELF": True},
     "bare": {"ENTROPY": False},
     "only": {"ONLY": True},
+    "32": {"K": 32, "ITSELF": True},
+    "64": {"K": 64, "ITSELF": True},
+    "128": {"K": 128, "ITSELF": True},
 }
-"""What a kernel is asked beside the plain: everything, no entropy, some of the rows."""
+"""What a kernel is asked beside the plain: everything, no entropy, some of the rows, more
+neighbours."""
 
 KERNELS = {
-    "score": ("plain", "all", "bare", "only"),
-    "exponentials": ("plain", "all", "bare"),
-    "gradients": ("plain", "all", "bare"),
-    "topk": ("plain", "all"),
+    "score": {"bf16": ("plain", "all", "bare", "only"), "fp16": ("plain",), "fp32": ("plain",)},
+    "exponentials": {"bf16": ("plain", "all", "bare"), "fp16": ("plain",), "fp32": ("plain",)},
+    "gradients": {"bf16": ("plain", "all", "bare"), "fp16": ("plain",), "fp32": ("plain",)},
+    "topk": {"bf16": ("plain", "all", "32"), "fp16": ("plain",), "fp32": ("plain", "32")},
+    "topk_wide": {"bf16": ("64", "128"), "fp32": ("64", "128")},
 }
-"""The cases of each kernel in bf16; fp16 and fp32 are compiled plain."""
+"""The cases of each kernel and type."""
+
+NOT_SHIPPED = {("gfx942", "128")}
+"""A GPU of AMD has too few registers for 128 neighbours."""
 
 
 @dataclass(frozen=True)
@@ -70,11 +78,11 @@ def compile_all(targets: list[str] | None = None) -> Iterator[Compiled]:
         One entry a kernel, type, case and target.
     """
     for target in targets or TARGETS:
-        for name, cases in KERNELS.items():
-            for case in cases:
-                yield compile_one(target, name, "bf16", case)
-            for dtype in ("fp16", "fp32"):
-                yield compile_one(target, name, dtype, "plain")
+        for name, types in KERNELS.items():
+            for dtype, cases in types.items():
+                for case in cases:
+                    if (target, case) not in NOT_SHIPPED:
+                        yield compile_one(target, name, dtype, case)
 
 
 def compile_one(target: str, name: str, dtype: str, case: str) -> Compiled:
@@ -125,7 +133,7 @@ def compile_one(target: str, name: str, dtype: str, case: str) -> Compiled:
 
 
 def _source(
-    name: str, dtype: str, case: dict[str, bool]
+    name: str, dtype: str, case: dict[str, int]
 ) -> tuple[Any, dict[str, str], dict[str, Any]]:
     """Kernel, types of its arguments, and constants, as `launch` gives them."""
     from lmmixup_kernels.exp_kernel import exp_kernel
@@ -135,7 +143,7 @@ def _source(
     from lmmixup_kernels.topk_kernel import topk_kernel
 
     kernel = {"score": score_kernel, "exponentials": exp_kernel, "gradients": gradient_kernel,
-              "topk": topk_kernel}[name]  # fmt: skip
+              "topk": topk_kernel, "topk_wide": topk_kernel}[name]  # fmt: skip
     flags: dict[str, Any] = {
         "HAS_BIAS": False, "HAS_CAP": False, "EVEN_H": True, "ENTROPY": True, "ONLY": False,
         "ITSELF": False, "FULL": dtype == "*fp32", "SPAN": SCORE_SPAN, "K": 16, **case,

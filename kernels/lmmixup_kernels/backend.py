@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import importlib.util
 import warnings
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
+
+Function = TypeVar("Function", bound="Callable[..., object]")
 
 Backend = Literal["triton", "eager"]
 
@@ -35,11 +37,16 @@ def choose(op: str, tensor: torch.Tensor, asked: str | None) -> Backend:
     Raises:
         ValueError: Another name, or `triton` where it cannot run.
     """
+    return _choose(op, tensor.dtype, tensor.device, asked)
+
+
+@torch.compiler.assume_constant_result  # nothing in here can be traced, nor needs to be
+def _choose(op: str, dtype: torch.dtype, device: torch.device, asked: str | None) -> Backend:
     if asked not in (None, "triton", "eager"):
         raise ValueError(f"backend must be triton, eager or None, got {asked!r}")
     if asked == "eager":
         return "eager"
-    reason = why_not_triton(tensor)
+    reason = why_not_triton(dtype, device)
     if reason is None and not (asked is None and interpreted()):
         return "triton"
     if asked == "triton":
@@ -48,15 +55,34 @@ def choose(op: str, tensor: torch.Tensor, asked: str | None) -> Backend:
     return "eager"
 
 
-def why_not_triton(tensor: torch.Tensor) -> str | None:
-    """The reason why Triton cannot take this tensor; `None` if it can."""
+def why_not_triton(dtype: torch.dtype, device: torch.device) -> str | None:
+    """The reason why Triton cannot take tensors of this type there; `None` if it can."""
     if importlib.util.find_spec("triton") is None:
         return "the package triton is not installed"
-    if tensor.dtype not in DTYPES:
-        return f"dtype {tensor.dtype} is none of bfloat16, float16, float32"
-    if tensor.device.type != "cuda" and not interpreted():
-        return f"the tensors are on {tensor.device.type}, not on a GPU"
+    if dtype not in DTYPES:
+        return f"dtype {dtype} is none of bfloat16, float16, float32"
+    if interpreted():
+        return None
+    if device.type != "cuda":
+        return f"the tensors are on {device.type}, not on a GPU"
+    if not torch.version.hip and torch.cuda.get_device_capability(device) < (8, 0):
+        return "the GPU is older than sm_80"
     return None
+
+
+def on_its_device(launch: Function) -> Function:
+    """Runs a launch with its first tensor's GPU as the current one, where Triton launches.
+
+    Args:
+        launch: Takes that tensor as its first argument.
+    """
+
+    @functools.wraps(launch)
+    def run(tensor: torch.Tensor, *args: object, **kwargs: object) -> object:
+        with torch.cuda.device_of(tensor):
+            return launch(tensor, *args, **kwargs)
+
+    return run  # type: ignore[return-value]
 
 
 def interpreted() -> bool:

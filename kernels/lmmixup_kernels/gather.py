@@ -58,7 +58,7 @@ class _Partitioned(torch.autograd.Function):
         hidden, weight, bias, targets, *kept = ctx.saved_tensors
         wanted = list(ctx.needs_input_grad[:3])
         has = [grad is not None for grad in grads[:3]]
-        there = [grad for grad in grads[:3] if grad is not None]
+        there = [grad.contiguous() for grad in grads[:3] if grad is not None]
         with gathered(weight, bias):
             head = Head(weight, bias, *ctx.scalars)
             made = backward_step(

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import torch
 
-from lmmixup_kernels.backend import check_same_device, choose
+from lmmixup_kernels.backend import check_same_device, choose, on_its_device
 
 
 class GroupAdvantage(NamedTuple):
@@ -137,6 +137,7 @@ def _eager(
     return GroupAdvantage(advantage.view(-1), total, flat.sum())
 
 
+@on_its_device
 def _launch(
     rewards: torch.Tensor, weights: torch.Tensor, group_size: int, epsilon: float,
     embeddings: torch.Tensor | None, references: torch.Tensor | None, threshold: float,
@@ -156,12 +157,13 @@ def _launch(
     b = columns_are_rows(references) if align and references is not None else None
     D = a.shape[1] if a is not None else 0
     strides = (a.stride(0), b.stride(0)) if a is not None and b is not None else (0, 0)
+    group, depth = triton.next_power_of_2(group_size), triton.next_power_of_2(max(D, 16))
     if N:
         advantage_kernel[(N // group_size,)](
             rewards, weights, a, b, total, advantage, flat,
             group_size, M, D, *strides, epsilon, threshold, alignment_weight,
-            ALIGN=align, G=triton.next_power_of_2(group_size),
-            W=triton.next_power_of_2(max(M, 1)), DEPTH=min(256, triton.next_power_of_2(max(D, 16))),
-            **FUSION,
+            ALIGN=align, G=group, W=triton.next_power_of_2(max(M, 1)),
+            # a tile of vectors stays in registers also for large groups
+            DEPTH=min(256, depth, max(16, 8192 // group)), **FUSION,
         )  # fmt: skip
     return GroupAdvantage(advantage, total, flat)

@@ -78,12 +78,27 @@ def check_head(hidden_NH: torch.Tensor, head: Head) -> None:
         raise ValueError("hidden must have at least one dimension, got H = 0")
     if bias_V is not None and bias_V.shape != weight_VH.shape[:1]:
         raise ValueError(f"bias must have shape ({head.size},), got {tuple(bias_V.shape)}")
+    for name, tensor in (("weight", weight_VH), ("bias", bias_V)):
+        if tensor is not None and tensor.shape[-1] > 1 and tensor.stride(-1) != 1:
+            raise ValueError(
+                f"{name} must be contiguous in its last dimension, got strides "
+                f"{tuple(tensor.stride())}; pass {name}.contiguous()"
+            )
     if not head.temperature > 0:
         raise ValueError(f"temperature must be above 0, got {head.temperature}")
     if not head.softcap >= 0:
         raise ValueError(f"softcap must be above 0, or None for none, got {head.softcap}")
 
 
+MOST_STRIDE = 2**24
+"""Elements from row to row up to which a tile of 128 rows is within 32 bits."""
+
+
 def columns_are_rows(tensor: torch.Tensor) -> torch.Tensor:
-    """The tensor with a contiguous last dimension; copies only where it has none."""
-    return tensor if tensor.stride(-1) == 1 or tensor.shape[-1] == 1 else tensor.contiguous()
+    """The rows with a contiguous last dimension; copies only what kernels cannot read in place.
+
+    Args:
+        tensor: (N, D), any strides.
+    """
+    near = tensor.stride(-1) == 1 and tensor.stride(0) < MOST_STRIDE
+    return tensor if near else tensor.contiguous()

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import torch
 
-from lmmixup_kernels.backend import choose
+from lmmixup_kernels.backend import check_same_device, choose, on_its_device
 from lmmixup_kernels.topk import streaming_topk
 
 
@@ -63,7 +63,8 @@ def knn_bayes(
         TypeError: Types that do not fit.
 
     Notes:
-        2 Q N D FLOPs; nothing of size Q N, and no synchronisation on a GPU.
+        2 Q N D FLOPs; nothing of size Q N, and, after the first call for a `k`, no synchronisation
+        on a GPU.
 
     Source:
         LM-Mixup (arXiv 2510.20449), KNN-Bayes; the table: ours.
@@ -83,9 +84,9 @@ def knn_bayes(
     found = streaming_topk(queries, library, k + 1, itself_from=itself_from, backend=chosen)
     close = (found.scores[:, k - 1] - found.scores[:, k] < 1e-5) & (found.indices[:, k] >= 0)
     indices = found.indices[:, :k].contiguous()
-    before = _before(k, num_classes).to(table.device)
+    before = _before(k, num_classes, table.device)
     look = _look_up if chosen == "eager" else _launch
-    posterior = look(indices, labels, table, before)
+    posterior = look(indices, labels.contiguous(), table.contiguous(), before)
     return KnnBayes(posterior, indices, found.scores[:, :k], close.sum())
 
 
@@ -108,6 +109,7 @@ def _check(
         )
     if len(library) - (itself_from is not None) < k:
         raise ValueError(f"expected at least k = {k} neighbours, got {len(library)} library rows")
+    check_same_device([("library", library), ("labels", labels), ("table", table)])
     if labels.device.type == "cpu" and not bool(((labels >= 0) & (labels < num_classes)).all()):
         raise ValueError(
             f"labels must be in 0..{num_classes - 1}, got {labels.min()}..{labels.max()}"
@@ -115,7 +117,7 @@ def _check(
 
 
 @cache
-def _before(k: int, num_classes: int) -> torch.Tensor:
+def _before(k: int, num_classes: int, device: torch.device) -> torch.Tensor:
     """before[c, n, m]: histograms of n labels over classes c.. whose first count is below m."""
     before = torch.zeros((max(num_classes - 1, 1), k + 1, k + 2), dtype=torch.int64)
     for c in range(num_classes - 1):
@@ -123,7 +125,7 @@ def _before(k: int, num_classes: int) -> torch.Tensor:
         for n in range(k + 1):
             for m in range(n + 1):
                 before[c, n, m + 1] = before[c, n, m] + comb(n - m + slots, slots)
-    return before
+    return before.to(device)
 
 
 def _look_up(
@@ -142,6 +144,7 @@ def _look_up(
     return torch.where(good.unsqueeze(1), table[rank], torch.nan)
 
 
+@on_its_device
 def _launch(
     indices: torch.Tensor, labels: torch.Tensor, table: torch.Tensor, before: torch.Tensor
 ) -> torch.Tensor:

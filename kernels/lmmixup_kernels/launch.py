@@ -10,6 +10,7 @@ from typing import Any
 import torch
 import triton
 
+from lmmixup_kernels.backend import on_its_device
 from lmmixup_kernels.exp_kernel import add_kernel, clear_kernel, exp_kernel
 from lmmixup_kernels.gradient_kernel import gradient_kernel
 from lmmixup_kernels.head import Head
@@ -45,6 +46,7 @@ def _scalars(head: Head) -> tuple[float, float, float]:
     return head.logit_scale, head.softcap, 1 / head.temperature
 
 
+@on_its_device
 def score(
     hidden_NH: torch.Tensor,
     head: Head,
@@ -72,6 +74,7 @@ def score(
     return Sums(*made)
 
 
+@on_its_device
 def target_logits(hidden_NH: torch.Tensor, head: Head, target_N: torch.Tensor) -> torch.Tensor:
     """As `eager.target_logits`."""
     N, H = hidden_NH.shape
@@ -85,6 +88,7 @@ def target_logits(hidden_NH: torch.Tensor, head: Head, target_N: torch.Tensor) -
     return head.transform(u_N)
 
 
+@on_its_device
 def exponentials(
     hidden_NH: torch.Tensor,
     head: Head,
@@ -112,6 +116,7 @@ def exponentials(
     )
 
 
+@on_its_device
 def clear_rows(out_NC: torch.Tensor, rows_N: torch.Tensor) -> None:
     """As `eager.clear_rows`, without a look at the rows that stay."""
     N, width = out_NC.shape
@@ -119,6 +124,7 @@ def clear_rows(out_NC: torch.Tensor, rows_N: torch.Tensor) -> None:
         clear_kernel[(N,)](out_NC, rows_N, width, out_NC.stride(0), C=1024, **FUSION)
 
 
+@on_its_device
 def gradients(
     hidden_NH: torch.Tensor,
     head: Head,

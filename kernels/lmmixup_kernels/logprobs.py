@@ -56,8 +56,8 @@ def lm_head_logprobs(
 
     Args:
         hidden: (..., H) bf16, fp16 or fp32; rows may be strided.
-        weight: (V, H) of the same dtype; a parameter that ZeRO-3 has partitioned is gathered
-            in the forward and in the backward.
+        weight: (V, H) of the same dtype, rows contiguous; a parameter that ZeRO-3 has partitioned
+            is gathered in the forward and in the backward.
         targets: (...) whole numbers in 0..V - 1 where not masked.
         mask: (...) bool; rows outside cost nothing and are 0. Counting them synchronises with
             the host once: pass only the rows that count, and no mask, to avoid it.
@@ -82,8 +82,8 @@ def lm_head_logprobs(
     Notes:
         2, 4, 6 or 8 N H V FLOPs by scheme, forward and backward together. Logits are summed and
         kept in fp32. Within one scheme a row has the same bits for any N and any place. `frozen`
-        makes the gradient of hidden in the forward. A gradient of the entropy takes the
-        `recompute` way in the backward.
+        makes the gradient of hidden in the forward. A gradient of the entropy, and in `stored`
+        one of lse, takes the `recompute` way in the backward.
 
     Source:
         Ours; see docs/decisions/0020-kernels.md.
@@ -111,8 +111,9 @@ def lm_head_logprobs(
     rows = None
     if mask is not None:
         rows = mask.reshape(-1).nonzero().squeeze(1)
-        flat = [tensor[rows] for tensor in flat]
-    hidden_NH, target_N, anchor_N = columns_are_rows(flat[0]), flat[1].long(), flat[2]
+        flat = [tensor.index_select(0, rows) for tensor in flat]
+    hidden_NH = columns_are_rows(flat[0])
+    target_N, anchor_N = flat[1].long().contiguous(), flat[2].contiguous()
     head = Head(weight, bias, float(logit_scale), float(softcap or 0.0), float(temperature))
     if scheme is None:
         grad = torch.is_grad_enabled()

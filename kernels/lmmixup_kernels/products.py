@@ -19,11 +19,13 @@ def product(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
 
     Notes:
         2 M K N FLOPs. On a GPU bf16 and fp16 inputs of one type go to the tensor cores as they
-        are; elsewhere they are cast to fp32, in which their products are exact.
+        are; elsewhere they are cast to fp32, in which their products are exact. Autocast does not
+        reach in here; whether fp32 products may use tf32 is torch's own setting.
     """
     if a.is_cuda and a.dtype == b.dtype and a.dtype in LOW:
         return torch.mm(a, b, out_dtype=torch.float32)
-    return torch.mm(a.float(), b.float())
+    with torch.autocast(a.device.type, enabled=False):
+        return torch.mm(a.float(), b.float())
 
 
 def add_product(sum_MN: torch.Tensor, a: torch.Tensor, b: torch.Tensor) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import torch
 
@@ -31,6 +31,13 @@ ANCHOR = -10.0
 ROWS, COLUMNS = 8192, 4096
 """Rows and columns of a slice: 64 MiB in bf16. Sums are added slice after slice, so that the
 columns are a part of what a row's bits depend on."""
+
+
+BLOCK = 1024
+"""Rows of hidden states that are in fp32 at a time."""
+
+TURNED = 128 << 20
+"""Bytes of a slice of exponentials as the product for dW takes them."""
 
 
 def choose_scheme(
@@ -107,8 +114,10 @@ def score(
     """Statistics by the online maximum: 2NHV."""
     ops = implementation(backend)
     sums = ops.score(hidden_NH, head, target_N, need_entropy=need_entropy, only=only)
-    sums.zy[(target_N < 0) | (target_N >= head.size)] = torch.nan
-    return from_sums(sums, need_entropy=need_entropy)
+    # the label's logit by itself, as the anchored schemes have it: tensor cores cut off what they
+    # add to a long sum, and here, unlike among all others, one logit's error is the result's
+    zy = ops.target_logits(hidden_NH, head, target_N)
+    return from_sums(sums._replace(zy=zy), need_entropy=need_entropy)
 
 
 def anchored(
@@ -227,36 +236,119 @@ def recompute(
     return Grads(dX, dW, db)
 
 
+class Labels(NamedTuple):
+    """The label of each row in stored exponentials.
+
+    Attributes:
+        column: (N,), within the vocabulary.
+        entry: (N,) -R times the cap's slope: what is stored there, before it was rounded. It is
+            the greatest entry of a row: rounding it would cost more than all others do.
+    """
+
+    column: torch.Tensor
+    entry: torch.Tensor
+
+
 def from_stored(
-    hidden_NH: torch.Tensor, head: Head, E_NV: torch.Tensor, factor_N: torch.Tensor, wanted: Wanted
+    hidden_NH: torch.Tensor,
+    head: Head,
+    E_NV: torch.Tensor,
+    factor_N: torch.Tensor,
+    R_N: torch.Tensor,
+    labels: Labels,
+    wanted: Wanted,
 ) -> Grads:
     """Gradients as products with the stored exponentials: 2NHV for each of dX and dW.
 
     Args:
         hidden_NH: Hidden states.
         head: The head.
-        E_NV: Exponentials with -R at the label.
+        E_NV: Exponentials with the labels' entries, rounded to its type.
         factor_N: What each row's entries are multiplied with to be dloss/du.
+        R_N: R: no entry of a row is greater.
+        labels: The labels.
         wanted: What to make.
     """
-    V, low = head.size, E_NV.is_cuda and E_NV.dtype == hidden_NH.dtype == torch.bfloat16
+    V, low = head.size, E_NV.dtype == torch.bfloat16
     dX = torch.zeros_like(hidden_NH, dtype=torch.float32) if wanted.hidden else None
     dW = torch.empty_like(head.weight_VH) if wanted.weight else None
     db = hidden_NH.new_empty(V, dtype=torch.float32) if wanted.bias else None
-    scaled_NH = (
-        (hidden_NH.float() * factor_N.unsqueeze(1)).to(E_NV.dtype) if wanted.weight else None
-    )
-    step = V if low else COLUMNS  # elsewhere both sides are cast, so only a slice of them
-    for start in range(0, V, step):
-        columns = slice(start, start + step)
-        if dX is not None:
-            add_product(dX, E_NV[:, columns], head.weight_VH[columns])
-    for start in range(0, V, COLUMNS):
-        columns = slice(start, start + COLUMNS)
-        if dW is not None and scaled_NH is not None:
-            dW[columns] = product(E_NV[:, columns].t(), scaled_NH).to(dW.dtype)
-        if db is not None:
-            db[columns] = product(factor_N.unsqueeze(0), E_NV[:, columns].float()).squeeze(0)
     if dX is not None:
+        step = V if E_NV.is_cuda and low else COLUMNS  # elsewhere both sides are cast
+        for start in range(0, V, step):
+            columns = slice(start, start + step)
+            add_product(dX, E_NV[:, columns], head.weight_VH[columns])
+        if low:
+            _add_rest_of_labels(dX, head, E_NV, labels)
         dX *= factor_N.unsqueeze(1)
+    if dW is not None or db is not None:
+        turned = _Turned(hidden_NH, E_NV, factor_N, R_N, labels)
+        for start in range(0, V, turned.width):
+            columns = slice(start, min(start + turned.width, V))
+            E_NC = turned.exponentials(columns)
+            if dW is not None:
+                dW[columns] = (product(E_NC.t(), turned.hidden_NH) * turned.scale).to(dW.dtype)
+            if db is not None:
+                db[columns] = (turned.factor_N1 * E_NC).sum(0) * turned.scale
     return Grads(dX, dW, db)
+
+
+def _add_rest_of_labels(dX: torch.Tensor, head: Head, E_NV: torch.Tensor, labels: Labels) -> None:
+    """What rounding took from the labels' entries."""
+    column, entry = labels
+    rest = entry - E_NV.gather(1, column.unsqueeze(1)).squeeze(1).float()
+    for row in range(0, len(dX), BLOCK):
+        rows = slice(row, row + BLOCK)
+        dX[rows].addcmul_(rest[rows].unsqueeze(1), head.weight_VH[column[rows]].float())
+
+
+class _Turned:
+    """Exponentials and hidden states as the product over rows takes them.
+
+    In bf16 both would be rounded a second time, which costs dW a third more error. So for bf16 it
+    is a product in fp16, whose three bits more make the second rounding vanish: a power of two a
+    row puts the greatest exponential, and one power of two the greatest hidden state, into its
+    range. Rows lose nothing by it, as bf16's bits fit into fp16's.
+
+    Args:
+        hidden_NH: Hidden states.
+        E_NV: Exponentials.
+        factor_N: As `from_stored` has it.
+        R_N: As `from_stored` has it.
+        labels: As `from_stored` has them.
+    """
+
+    def __init__(
+        self, hidden_NH: torch.Tensor, E_NV: torch.Tensor, factor_N: torch.Tensor,
+        R_N: torch.Tensor, labels: Labels,
+    ) -> None:  # fmt: skip
+        self.width, self._E_NV, self._by_row_N1 = COLUMNS, E_NV, None
+        self.factor_N1, self.scale = factor_N.unsqueeze(1), 1.0
+        if E_NV.dtype != torch.bfloat16 or not len(E_NV):
+            self.hidden_NH = hidden_NH.float() * self.factor_N1
+            return
+        exponent_N = torch.frexp(R_N).exponent.clamp(min=-100)  # below, nothing is left of the row
+        by_row_N = torch.ldexp(torch.ones_like(R_N), 15 - exponent_N)
+        self._by_row_N1 = by_row_N.unsqueeze(1)
+        self._column_N1 = labels.column.unsqueeze(1)
+        self._entry_N1 = (labels.entry * by_row_N).half().unsqueeze(1)
+        factor_N = torch.ldexp(factor_N, exponent_N)
+        # the product of the maxima is at least the maximum of the products
+        most = torch.frexp(hidden_NH.abs().amax(1).float().mul_(factor_N.abs()).amax()).exponent
+        most = most.clamp(min=-100)
+        self.factor_N1 = torch.ldexp(factor_N, 14 - most).unsqueeze(1)
+        self.scale = torch.ldexp(torch.ones_like(R_N[0]), most - 29)
+        self.hidden_NH = torch.empty_like(hidden_NH, dtype=torch.float16)
+        torch.mul(hidden_NH, self.factor_N1, out=self.hidden_NH)
+        self.width = min(COLUMNS, max(TURNED // (2 * len(E_NV)) // 128 * 128, 128))
+        self._buffer = E_NV.new_empty((len(E_NV), self.width), dtype=torch.float16)
+
+    def exponentials(self, columns: slice) -> torch.Tensor:
+        """Some columns, (N, at most `width`), to be multiplied with `hidden_NH` and `scale`."""
+        E_NC = self._E_NV[:, columns]
+        if self._by_row_N1 is None:
+            return E_NC
+        made_NC = torch.mul(E_NC, self._by_row_N1, out=self._buffer[:, : E_NC.shape[1]])
+        at = (self._column_N1 - columns.start).clamp(0, E_NC.shape[1] - 1)
+        inside = self._column_N1 == at + columns.start
+        return made_NC.scatter_(1, at, torch.where(inside, self._entry_N1, made_NC.gather(1, at)))

@@ -38,8 +38,7 @@ class Statistics:
     rest: torch.Tensor
 
 
-@dataclass(frozen=True)
-class Sums:
+class Sums(NamedTuple):
     """Sums of a row around its maximum m, over v != y.
 
     Attributes:

@@ -10,8 +10,10 @@ from torch import Tensor
 from lmmixup_kernels.backend import Backend
 from lmmixup_kernels.head import Head
 from lmmixup_kernels.schemes import (
+    BLOCK,
     FLOPS_NHV,
     Grads,
+    Labels,
     Scheme,
     Wanted,
     anchored,
@@ -112,55 +114,65 @@ def backward_step(
     g, g_entropy, g_lse = (next(given) if there else None for there in has)
     want, run = Wanted(*wanted), cast("Backend", backend)
     g = torch.zeros_like(kept.lse) if g is None else g
-    late = scheme in ("score", "recompute") or g_entropy is not None
-    if late or (scheme == "frozen" and (want.weight or want.bias)):
-        made = _by_slices(g, g_entropy, g_lse, kept, hidden, head, targets, want, run)
+    if scheme == "frozen" and g_entropy is None and not (want.weight or want.bias):
+        made, any_far = _frozen(g, g_lse, kept, hidden, head, targets, hidden.dtype)
+    elif scheme == "stored" and g_entropy is None and g_lse is None:
+        made, any_far = _stored(g, kept, hidden, head, targets, want)
     else:
-        made = _by_anchor(g, g_lse, kept, hidden, head, targets, want, scheme)
+        made = _by_slices(g, g_entropy, g_lse, kept, hidden, head, targets, want, run)
+        any_far = False
+    if any_far:
         _add_far(made, g, g_lse, kept, hidden, head, targets, want, run)
     return _typed(made, hidden, head)
 
 
-def _by_anchor(
+def _frozen(
     g: Tensor, g_lse: Tensor | None, kept: Row, hidden: Tensor, head: Head, targets: Tensor,
-    want: Wanted, scheme: str,
-) -> Grads:  # fmt: skip
+    dtype: torch.dtype,
+) -> tuple[Grads, bool]:  # fmt: skip
+    """The gradient of hidden in `dtype`, but of the far rows, and whether there are any."""
     rest, inverse, slope = kept.rows
     weight = -g if g_lse is None else g_lse - g
-    factor = torch.where(kept.far, 0, weight * inverse * head.factor)
-    # the entry at the label is (g - g_lse) (1 - p_y); what is missing is g_lse
-    at_label = torch.zeros_like(g) if g_lse is None else g_lse
-    if scheme == "frozen":
-        at_label = at_label + (-weight) * rest
-        made = Grads(kept.big * factor.unsqueeze(1), None, None)
-    else:
-        made = _active(factor, hidden, head, kept.big, want)
-        if g_lse is None:
-            return made
-    at_label = torch.where(kept.far, 0, at_label * slope * head.factor)
+    # at the label it is g (1 - p_y) + g_lse p_y
+    at_label = -weight * rest if g_lse is None else g_lse - weight * rest
+    factor = torch.where(kept.far, 0, weight * inverse * head.factor).unsqueeze(1)
+    at_label = torch.where(kept.far, 0, at_label * slope * head.factor).unsqueeze(1)
     labels = targets.clamp(0, head.size - 1)
-    if made.hidden is not None:
-        made.hidden += at_label.unsqueeze(1) * head.weight_VH[labels].float()
-    if made.weight is not None:
-        made.weight.index_add_(
-            0, labels, (at_label.unsqueeze(1) * hidden.float()).to(made.weight.dtype)
-        )
-    if made.bias is not None:
-        made.bias.index_add_(0, labels, at_label)
-    return made
+    made = torch.empty_like(hidden, dtype=dtype)
+    for row in range(0, len(hidden), BLOCK):
+        rows = slice(row, row + BLOCK)
+        dX = kept.big[rows] * factor[rows]
+        made[rows] = dX.addcmul_(at_label[rows], head.weight_VH[labels[rows]].float())
+    return Grads(made, None, None), bool(kept.far.any())
 
 
-def _active(factor: Tensor, hidden: Tensor, head: Head, E_NV: Tensor, want: Wanted) -> Grads:
-    """`from_stored` of the rows between the first and the last that has a gradient."""
-    rows = (factor != 0).nonzero().squeeze(1)
-    first, last = (int(rows[0]), int(rows[-1]) + 1) if len(rows) else (0, 0)
+def _stored(
+    g: Tensor, kept: Row, hidden: Tensor, head: Head, targets: Tensor, want: Wanted
+) -> tuple[Grads, bool]:
+    """Gradients of the rows between the first and the last that has one, but of the far rows."""
+    rest, inverse, slope = kept.rows
+    factor = torch.where(kept.far, 0, -g * inverse * head.factor)
+    first, last, any_far = _look(factor, kept.far)
     some = slice(first, last)
-    made = from_stored(hidden[some], head, E_NV[some], factor[some], want)
+    R = torch.where(kept.far, 0, rest / inverse)[some]
+    labels = Labels(targets[some].clamp(0, head.size - 1), -R * slope[some])
+    made = from_stored(hidden[some], head, kept.big[some], factor[some], R, labels, want)
     if made.hidden is not None and last - first < len(hidden):
         whole = hidden.new_zeros(hidden.shape, dtype=torch.float32)
         whole[some] = made.hidden
         made.hidden = whole
-    return made
+    return made, any_far
+
+
+def _look(factor: Tensor, far: Tensor) -> tuple[int, int, bool]:
+    """The rows from .. to that have a gradient, and whether any is far: one wait for the GPU."""
+    N = len(factor)
+    if not N:
+        return 0, 0, False
+    busy, at = factor != 0, torch.arange(N, device=factor.device)
+    first, past = torch.where(busy, at, N).amin(), torch.where(busy, at + 1, 0).amax()
+    start, stop, any_far = torch.stack([first, past, far.any().long()]).tolist()
+    return min(start, stop), stop, bool(any_far)
 
 
 def _by_slices(
@@ -196,14 +208,12 @@ def _add_far(
 ) -> None:  # fmt: skip
     """Adds the rows whose anchor was too far, by `recompute`."""
     rows = kept.far.nonzero().squeeze(1)
-    if not len(rows):
-        return
     some = Row(kept.logp[rows], kept.entropy[:0], kept.lse[rows], kept.big, kept.rows[:, rows],
                kept.far[rows])  # fmt: skip
     far_lse = None if g_lse is None else g_lse[rows]
     more = _by_slices(g[rows], None, far_lse, some, hidden[rows], head, targets[rows], want, run)
     if made.hidden is not None and more.hidden is not None:
-        made.hidden[rows] = more.hidden
+        made.hidden[rows] = more.hidden.to(made.hidden.dtype)
     if made.weight is not None and more.weight is not None:
         made.weight += more.weight
     if made.bias is not None and more.bias is not None:

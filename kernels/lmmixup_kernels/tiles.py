@@ -43,12 +43,20 @@ LOW = {
         "sm_100": Tile(64, 128, 64, 8, 3),
         "gfx942": Tile(64, 128, 32, 8, 2),
     },
+    "topk_wide": {
+        "sm_80": Tile(64, 128, 32, 8, 3),
+        "sm_90": Tile(64, 128, 32, 8, 3),
+        "sm_100": Tile(64, 128, 32, 8, 3),
+        "gfx942": Tile(64, 128, 32, 8, 2),
+    },
 }
-"""For bf16 and fp16, on tensor cores."""
+"""For bf16 and fp16, on tensor cores. `topk_wide` is for more than 32 neighbours, whose list leaves
+fewer registers."""
 
 LOW["gradients"] = LOW["exponentials"]
 
-FULL = dict.fromkeys(LOW, Tile(64, 64, 32, 4, 2)) | {"topk": Tile(64, 64, 32, 8, 2)}
+FULL = dict.fromkeys(LOW, Tile(64, 64, 32, 4, 2))
+FULL["topk"] = FULL["topk_wide"] = Tile(64, 64, 32, 8, 2)
 """For fp32, in full precision and so without tensor cores."""
 
 INTERPRETED = Tile(64, 128, 32, 4, 1)

@@ -9,14 +9,30 @@ from typing import NamedTuple
 
 import torch
 
-from lmmixup_kernels.backend import check_same_device, choose
+from lmmixup_kernels.backend import check_same_device, choose, on_its_device, say_once
 from lmmixup_kernels.head import columns_are_rows
 from lmmixup_kernels.products import product
 
 SPAN = 16_384
-"""Library rows that one program streams through; fixed, so that the work's cut follows N alone."""
+"""Library rows that one program streams through, at most, for 16 neighbours; for more it is in
+proportion, so that the workspace is not."""
+
+PROGRAMS = 512
+"""Programs that fill a GPU; where queries are few, spans are shorter, down to `LEAST_SPAN` rows.
+Keys are joined exactly, so no result depends on the cut."""
+
+LEAST_SPAN = 1024
 
 MOST_K = 128
+
+NARROW_K = 32
+"""Neighbours up to which the usual tile has enough registers."""
+
+AMD_K = 64
+"""Neighbours up to which a GPU of AMD has enough."""
+
+MOST_ROWS = 2**31 - SPAN * MOST_K // 16
+"""Library rows that 32-bit row numbers allow."""
 
 NONE = -(2**63)
 
@@ -48,7 +64,7 @@ def streaming_topk(
 
     Args:
         queries: (Q, D) bf16, fp16 or fp32.
-        library: (N, D) of the same dtype; fewer than 2^31 rows. For cosines, rows of length 1.
+        library: (N, D) of the same dtype; at most 2^31 - 2^17 rows. For cosines, rows of length 1.
         k: 1..128.
         itself_from: Library row of query 0, where queries are a part of the library: query q then
             leaves out row `itself_from` + q. `None` leaves out nothing.
@@ -63,7 +79,8 @@ def streaming_topk(
 
     Notes:
         2 Q N D FLOPs, summed in fp32 (exact to fp32's rounding; nothing is quantised or left out).
-        Workspace 8 Q S K bytes, S = N / 16,384 rounded up, K the next power of two.
+        Workspace 8 Q S max(k, 16) bytes, S = N / 16,384 rounded up; for fewer than 32,768 queries S
+        is up to N / 1,024, as many as keep the GPU busy.
 
     Source:
         Ours.
@@ -77,7 +94,11 @@ def streaming_topk(
     check_vectors(queries, library)
     if not 1 <= k <= MOST_K:
         raise ValueError(f"k must be in 1..{MOST_K}, got {k}")
-    if choose("streaming_topk", library, backend) == "eager":
+    chosen = choose("streaming_topk", library, backend)
+    if chosen == "triton" and torch.version.hip and k > AMD_K:
+        say_once("streaming_topk", f"a GPU of AMD keeps {AMD_K} neighbours at most")
+        chosen = "eager"
+    if chosen == "eager":
         keys = _eager_keys(queries, library, k, itself_from)
     else:
         keys = _launch(columns_are_rows(queries), columns_are_rows(library), k, itself_from)
@@ -103,8 +124,10 @@ def check_vectors(queries: torch.Tensor, library: torch.Tensor) -> None:
             f"queries and library must have one floating dtype, got {queries.dtype} and "
             f"{library.dtype}"
         )
-    if len(library) >= 2**31:
-        raise ValueError(f"library must have fewer than 2^31 rows, got {len(library)}; split it")
+    if len(library) > MOST_ROWS:
+        raise ValueError(
+            f"library must have at most {MOST_ROWS} rows, got {len(library)}; split it"
+        )
     check_same_device([("library", library), ("queries", queries)])
 
 
@@ -151,6 +174,21 @@ def _eager_keys(
     return torch.cat(best)
 
 
+def span_of(num_rows: int, num_blocks: int, width: int) -> int:
+    """Library rows of a program.
+
+    Args:
+        num_rows: N.
+        num_blocks: Blocks of queries.
+        width: Neighbours that a program keeps, a power of two.
+    """
+    span = SPAN * max(width // 16, 1)
+    while span > LEAST_SPAN and num_blocks * -(-num_rows // span) < PROGRAMS:
+        span //= 2
+    return span
+
+
+@on_its_device
 def _launch(
     queries: torch.Tensor, library: torch.Tensor, k: int, itself_from: int | None
 ) -> torch.Tensor:
@@ -161,14 +199,16 @@ def _launch(
     from lmmixup_kernels.topk_kernel import topk_kernel
 
     (Q, D), N = queries.shape, len(library)
-    spans, width = triton.cdiv(N, SPAN), triton.next_power_of_2(k)
+    size = tile("topk" if k <= NARROW_K else "topk_wide", queries.dtype, queries.device)
+    width = triton.next_power_of_2(k)
+    span = span_of(N, triton.cdiv(Q, size.rows), width)
+    spans = triton.cdiv(N, span)
     keys = torch.empty((Q, spans * width), dtype=torch.int64, device=queries.device)
-    size = tile("topk", queries.dtype, queries.device)
     if Q and spans:
         topk_kernel[(triton.cdiv(Q, size.rows) * spans,)](
-            queries, library, keys, Q, N, D, SPAN, queries.stride(0), library.stride(0),
+            queries, library, keys, Q, N, D, span, queries.stride(0), library.stride(0),
             0 if itself_from is None else itself_from,
-            ITSELF=itself_from is not None, EVEN_H=size.depth and D % size.depth == 0,
+            ITSELF=itself_from is not None, EVEN_H=D % size.depth == 0,
             FULL=queries.dtype == torch.float32, K=width, R=size.rows, C=size.columns,
             D=size.depth, num_warps=size.num_warps, num_stages=size.num_stages, **FUSION,
         )  # fmt: skip

@@ -16,6 +16,7 @@ from typing import Any
 import torch
 import trl
 from torch import Tensor
+from torch.nn import functional
 from transformers.utils import ModelOutput
 
 from lmmixup_kernels.backend import FallbackWarning
@@ -77,20 +78,23 @@ def _answer(
     labels, shifted = kwargs.pop("labels", None), kwargs.pop("shift_labels", None)
     count = kwargs.pop("num_items_in_batch", None)
     hidden = model.base_model(*args, **{**kwargs, "use_cache": False}).last_hidden_state
+    width = hidden.shape[1]
     if shifted is None:
-        hidden, shifted = hidden[:, :-1], labels[:, 1:]
+        # the last place is masked, not cut off: hidden stays in one piece and is not copied
+        width, shifted = width - 1, functional.pad(labels[:, 1:], (0, 1), value=-100)
     head = model.get_output_embeddings()
     weight, bias = _whole(head.weight), _whole(getattr(head, "bias", None))
-    if hidden.dtype != weight.dtype:  # autocast, or a head that is kept in fp32
-        hidden = hidden.to(weight.dtype)
-    mask = (shifted != -100).to(hidden.device)
+    # after autocast, before a head that is kept in fp32 or on another device
+    hidden, shifted = hidden.to(weight), shifted.to(weight.device)
+    mask = shifted != -100
     with torch.autocast(hidden.device.type, enabled=False):
         out = lm_head_logprobs(
-            hidden, weight, shifted.to(hidden.device), mask=mask, bias=bias, need_entropy=True,
+            hidden, weight, shifted, mask=mask, bias=bias, need_entropy=True,
             temperature=temperature, backend=backend, **_scales(model.config),
         )  # fmt: skip
     loss = -out.logp.sum() / (mask.sum().clamp(min=1) if count is None else count)
-    return HeadOutput(loss=loss, log_probs=out.logp, entropy=out.entropy, label_mask=mask)
+    logp, entropy, mask = (values[:, :width] for values in (out.logp, out.entropy, mask))
+    return HeadOutput(loss=loss, log_probs=logp, entropy=entropy, label_mask=mask)
 
 
 def _whole(parameter: Any) -> Any:

@@ -71,14 +71,14 @@ def vocab_parallel_logprobs(
         [("weight", weight), ("hidden", hidden), ("targets", targets), ("bias", bias)]
     )
     chosen = choose("vocab_parallel_logprobs", hidden, backend)
-    sizes = [None] * dist.get_world_size(group)
-    dist.all_gather_object(sizes, len(weight), group=group)
-    first = sum(sizes[: dist.get_rank(group)])  # type: ignore[arg-type]
-    bad = (targets < 0) | (targets >= sum(sizes))  # type: ignore[arg-type]
+    # numbers of columns stay on the device: nothing here waits for it
+    sizes = [targets.new_zeros((), dtype=torch.int64) for _ in range(dist.get_world_size(group))]
+    dist.all_gather(sizes, torch.full_like(sizes[0], len(weight)), group=group)
+    ends = torch.stack(sizes).cumsum(0)
+    first = ends[dist.get_rank(group)] - len(weight)
+    bad = (targets < 0) | (targets >= ends[-1])
     if not targets.is_cuda and bool(bad.any()):
-        raise ValueError(
-            f"targets must be in 0..{sum(sizes) - 1}, got {int(targets[bad][0])}"  # type: ignore[arg-type]
-        )
+        raise ValueError(f"targets must be in 0..{int(ends[-1]) - 1}, got {int(targets[bad][0])}")
     logp, entropy, lse = _VocabParallel.apply(
         columns_are_rows(hidden), weight, bias, targets.long() - first, bad, group,
         (float(logit_scale), float(softcap or 0.0), float(temperature)), need_entropy, chosen,
@@ -114,7 +114,7 @@ class _VocabParallel(torch.autograd.Function):
         ops = implementation(backend)
         local = ops.score(hidden, head, local_target, need_entropy=need_entropy)
         sums = _join(local, group)
-        sums.zy[bad] = torch.nan
+        sums.zy.masked_fill_(bad, torch.nan)
         found = from_sums(sums, need_entropy=need_entropy)
         ctx.set_materialize_grads(False)
         ctx.save_for_backward(

@@ -308,7 +308,7 @@ class Encoder:
     ) -> tuple[NDArray[np.int32], NDArray[np.int64]]: ...
 
 @final
-class ChatPool:
+class ChatEncoder:
     def __new__(
         cls,
         tokenizer: str | PathLike[str],
@@ -316,6 +316,13 @@ class ChatPool:
         variables: dict[str, str],
         special_in_text: str,
         specialises: bool,
+    ) -> ChatEncoder: ...
+
+@final
+class ChatPool:
+    def __new__(
+        cls,
+        encoder: ChatEncoder,
         max_tokens: int,
         truncate: bool,
         path: str | PathLike[str],
@@ -343,3 +350,26 @@ class ChatPool:
 def pack_best_fit(
     lengths: NDArray[np.uint32], capacity: int, window: int
 ) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]: ...
+
+@final
+class Faithfulness:
+    def __new__(
+        cls,
+        *,
+        function_words: set[str],
+        no_names: set[str],
+        common_endings: list[str],
+        before_verbs: set[str],
+        subject_verbs: set[str],
+        units: dict[str, int],
+        scales: dict[str, int],
+        weak_numbers: set[str],
+    ) -> Faithfulness: ...
+    def check(
+        self,
+        made: pa.Array,
+        sources: pa.Array,
+        indptr: NDArray[np.int64],
+        num_threads: int,
+        on_progress: Callable[[str, int, int], Any] | None = None,
+    ) -> tuple[NDArray[np.float64], NDArray[np.int64], NDArray[np.uint8], list[str]]: ...

@@ -18,21 +18,25 @@ ROWS_PER_GROUP = 16_384
 class ParquetSink:
     """Writes batches of any size as row groups of a fixed size.
 
-    Batches are cut anew to `ROWS_PER_GROUP` rows, so the file is the same however the rows
-    came in. Use it as a context manager; leaving it writes the footer.
+    Batches are cut anew to groups, so the file is the same however the rows came in. Use it as a
+    context manager; leaving it writes the footer.
 
     Args:
         path: File to write; an existing one is replaced.
         schema: Schema of every batch; its metadata is kept.
+        rows_per_group: Rows of a group; twice as many are held in memory.
 
     Source:
         Ours.
     """
 
-    def __init__(self, path: Path, schema: pa.Schema) -> None:
+    def __init__(
+        self, path: Path, schema: pa.Schema, *, rows_per_group: int = ROWS_PER_GROUP
+    ) -> None:
         self.path = path
         self.schema = schema
         self.num_rows = 0
+        self._rows_per_group = rows_per_group
         self._waiting: list[pa.RecordBatch] = []
         self._num_waiting = 0
         self._writer = pq.ParquetWriter(path, schema, compression="zstd", compression_level=3)
@@ -47,7 +51,7 @@ class ParquetSink:
         self._waiting.extend(batches)
         self._num_waiting += rows.num_rows
         self.num_rows += rows.num_rows
-        if self._num_waiting >= ROWS_PER_GROUP:
+        if self._num_waiting >= self._rows_per_group:
             self._flush_whole_groups()
 
     def close(self) -> None:
@@ -71,12 +75,16 @@ class ParquetSink:
 
     def _flush_whole_groups(self) -> None:
         table = pa.Table.from_batches(self._waiting, self.schema)
-        whole = table.num_rows - table.num_rows % ROWS_PER_GROUP
-        for start in range(0, whole, ROWS_PER_GROUP):
-            self._write_group(table.slice(start, ROWS_PER_GROUP))
+        size = self._rows_per_group
+        whole = table.num_rows - table.num_rows % size
+        for start in range(0, whole, size):
+            self._write_group(table.slice(start, size))
         self._waiting = table.slice(whole).to_batches()
         self._num_waiting = table.num_rows - whole
 
     def _write_group(self, rows: pa.Table) -> None:
         # One chunk a column: chunk borders would otherwise show in the pages.
-        self._writer.write_table(rows.combine_chunks(), row_group_size=ROWS_PER_GROUP)
+        self._writer.write_table(rows.combine_chunks(), row_group_size=self._rows_per_group)
+        del rows
+        # Arrow would keep what the group took, some 60 MB, for a group that comes much later.
+        pa.default_memory_pool().release_unused()

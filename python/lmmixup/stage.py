@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import pyarrow as pa
 from pydantic import BaseModel, ConfigDict
@@ -47,6 +47,10 @@ __all__ = [
 
 class StageConfig(BaseModel):
     """Base of all stage configs: frozen, validated when made, unknown keys refused."""
+
+    aside: ClassVar[frozenset[str]] = frozenset()
+    """Fields that say how the work is done and not what comes out: a killed run goes on with other
+    values of them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
@@ -111,16 +115,19 @@ class StageRun:
         """Where a stage puts what only this run needs; empty at its start, gone at its end."""
         return self._partial.scratch
 
-    def writer(self, name: str, schema: pa.Schema) -> ParquetSink:
+    def writer(
+        self, name: str, schema: pa.Schema, *, rows_per_group: int = ROWS_PER_GROUP
+    ) -> ParquetSink:
         """Opens one of the stage's Parquet files; it is closed when the run ends.
 
         Args:
             name: File name such as `data.parquet`, or `low/data.parquet`.
             schema: Its columns.
+            rows_per_group: Rows of a row group; fewer where rows are large.
         """
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        sink = ParquetSink(path, schema)
+        sink = ParquetSink(path, schema, rows_per_group=rows_per_group)
         self._sinks[name] = sink
         return sink
 
@@ -240,7 +247,7 @@ class StageRun:
         return {
             "stage": self.stage,
             "lmmixup": lmmixup.__version__,
-            "config": self.config.model_dump(mode="json"),
+            "config": self.config.model_dump(mode="json", exclude=set(self.config.aside)),
             "pool": self.pool.options.model_dump(mode="json"),
             "inputs": [vars(file) for file in self.pool.inputs()],
         }

@@ -88,7 +88,7 @@ def test_a_seed_keeps_and_changes() -> None:
 
 
 def test_says_why_it_cannot() -> None:
-    with pytest.raises(InfeasibleError, match="1 records cannot be split into clusters of 2 to 5"):
+    with pytest.raises(InfeasibleError, match="1 record cannot be split into clusters of 2 to 5"):
         cluster(make_vectors(1, 0))
     seven = make_vectors(7, 0)
     with pytest.raises(InfeasibleError, match=r"1 hold at most 5, 2 need at least 8"):

@@ -15,7 +15,7 @@ from tests.curate.conftest import plant
 from lmmixup.cli import cli
 from lmmixup.curate import CurateConfig, run
 from lmmixup.errors import ArgumentError, DataError
-from lmmixup.pool import open_pool
+from lmmixup.pool import export, open_pool
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,6 +97,19 @@ def test_a_curated_pool_is_curated_again(curated: Path, tmp_path: Path) -> None:
     first = pq.read_table(curated / "data.parquet")
     assert data.column_names.count("curated") == 1
     assert data["rating_observed"].to_pylist() == first["rating"].to_pylist()
+
+
+def test_ratings_that_came_in_are_exported_as_they_came(rated: pa.Table, tmp_path: Path) -> None:
+    first, again = tmp_path / "first", tmp_path / "again"
+    run(open_pool(rated), CONFIG, output=first)
+    run(open_pool(first), CONFIG, output=again)
+    data = pq.read_table(again / "data.parquet")
+    assert data["original_rating"].to_pylist() == rated["rating"].to_pylist()
+    assert data["rating"].to_pylist() != rated["rating"].to_pylist()
+    export(open_pool(again), tmp_path / "back.parquet")
+    back = pq.read_table(tmp_path / "back.parquet")
+    assert back.column_names == rated.column_names
+    assert back["rating"].to_pylist() == rated["rating"].to_pylist()
 
 
 def test_columns_must_be_there_and_hold_numbers(rated: pa.Table, tmp_path: Path) -> None:

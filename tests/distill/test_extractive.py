@@ -130,6 +130,14 @@ def test_lists_inside_of_answers_do_not_mix_with_the_numbers() -> None:
     assert taken.completion == "(1) 1. a\n2. b\n\n(2) c"
 
 
+def test_an_item_that_joins_another_list_leaves_its_number_behind() -> None:
+    mine = "1. Sleep eight hours.\n2. Drink plenty of clean water with each of your meals."
+    other = "1. Sleep eight hours.\n2. Walk to work by 10. street.\n- Read books."
+    taken = extract(pairs(("Tips?", mine), ("tips", other)), 100)
+    assert taken.completion == f"{mine}\n\nWalk to work by 10. street."
+    assert (taken.num_redundant, taken.num_fragments) == (1, 1)
+
+
 def test_code_and_lists_stay_whole() -> None:
     code = "def f(x):\n    # twice\n    return 2 * x\n\n1. Call it.\n2. Print it."
     assert extract(pairs(("Write f", code)), 100).completion == code

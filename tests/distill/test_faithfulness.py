@@ -8,8 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmmixup.distill.faithfulness import KINDS, check, said
-from lmmixup.distill.words import stem
+from lmmixup.distill.faithfulness import check, said
+from lmmixup.distill.mixer import Made
+from lmmixup.ops.faithfulness import KINDS
+from lmmixup.reference.faithfulness.words import stem
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -66,8 +68,8 @@ def test_a_negative_word_and_its_negation_are_the_same() -> None:
 
 def test_wrong_choices_are_not_said() -> None:
     prompt = "Q: Who?\nA) Ada\nB) Grace\nC) Mary\nD) Jane"
-    assert "Grace" not in said(prompt, "A) Ada", "mcq")
-    assert "Grace" in said(prompt, "A) Ada", "qa")
+    assert "Grace" not in said(Made(prompt, "A) Ada", "mcq"))
+    assert "Grace" in said(Made(prompt, "A) Ada", "qa"))
 
 
 def test_coverage_falls_with_what_is_left_out() -> None:

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -294,6 +295,32 @@ def test_a_server_that_dies_half_way_costs_nothing_twice(
     assert len(rows) == 40
     assert num_answered > 0
     assert max(server.answered.values()) == 1
+
+
+def test_a_server_that_is_gone_half_way_is_one_line(
+    clustered: Callable[..., pa.Table], tmp_path: Path
+) -> None:
+    table = clustered(*[[(f"question {n} ", "a")] for n in range(40)])
+    with LLMServer() as dying:
+
+        def script(number: int, _request: dict[str, Any]) -> Reply:
+            if number == 20:
+                threading.Thread(target=dying.close).start()
+            return Reply(text=GOOD, delay_s=0.01)
+
+        dying.script = script
+        options = chat(dying, tmp_path / "out", concurrency=2, max_failures=3, max_retries=0)
+        with pytest.raises(LmmixupError, match=r"cannot reach .*the same command goes on"):
+            distill(table, tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+    num_answered = sum(dying.answered.values())
+    assert 0 < num_answered < 40
+    with LLMServer() as server:
+        server.script = lambda _number, _request: Reply(text=GOOD)
+        rows, _ = distill(table, tmp_path / "out", **{**options, "base_url": server.url})
+    assert len(rows) == 40
+    # The two answers that were under way may not have come through.
+    assert 40 - num_answered <= server.num_calls <= 40 - num_answered + 2
 
 
 def test_large_and_mixed_clusters_lose_nothing(

@@ -213,7 +213,8 @@ def test_zero_vectors_are_records_like_others(good_pool: Path, tmp_path: Path) -
     done = lmmixup("cluster", good_pool, "-o", tmp_path / "out", "--json",
                    "--vectors", tmp_path / "v.npy")  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["counts"]["kept"] == 12
+    manifest = json.loads(done.stdout)
+    assert (manifest["counts"]["kept"], manifest["figures"]["zero_vectors"]) == (12, 2)
 
 
 @stages

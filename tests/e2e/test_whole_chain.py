@@ -3,54 +3,14 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow.parquet as pq
-import pytest
+from tests.e2e.conftest import EACH_SIDE, counts, ids, lmmixup
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-NUM_SELECTED = 20
-EACH_SIDE = NUM_SELECTED // 2
-
-
-def lmmixup(*args: str | Path) -> str:
-    command = [sys.executable, "-m", "lmmixup", *map(str, args)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    return done.stdout
-
-
-def ids(file: Path) -> set[str]:
-    column = pq.read_table(file, columns=["id"]).column("id").to_pylist() if file.exists() else []
-    assert len(column) == len(set(column))
-    return set(column)
-
-
-def counts(folder: Path) -> dict[str, Any]:
-    return dict(json.loads((folder / "manifest.json").read_text())["counts"])
-
-
-@pytest.fixture(scope="module")
-def chain(tmp_path_factory: pytest.TempPathFactory, example_pool: Path) -> Path:
-    out = tmp_path_factory.mktemp("whole")
-    rated = example_pool.with_name("rated.jsonl")
-    lmmixup("library", "build", rated, "-o", out / "library", "-q")
-    lmmixup("dedup", example_pool, "-o", out / "deduped", "-q")
-    lmmixup("rate", out / "deduped", "-o", out / "rated", "--knn-bayes", out / "library", "-q")
-    lmmixup("split", out / "rated", "-o", out / "split", "--at", "4", "-q")
-    lmmixup("cluster", out / "split" / "low", "-o", out / "clusters", "--min", "2", "--max", "5",
-            "--mean", "3", "-q")  # fmt: skip
-    lmmixup("distill", out / "clusters", "-o", out / "distilled", "-q")
-    lmmixup("rate", out / "distilled", "-o", out / "rerated", "--knn-bayes", out / "library", "-q")
-    lmmixup("select", "--distilled", out / "rerated", "--original", out / "split" / "high",
-            "-o", out / "selected", "--num", str(NUM_SELECTED), "--layout", "trl",
-            "-q")  # fmt: skip
-    return out
 
 
 def test_counts_add_up_from_the_first_file_to_the_last(chain: Path, example_pool: Path) -> None:
@@ -99,7 +59,7 @@ def test_manifests_hand_the_numbers_on(chain: Path) -> None:
     high = len(ids(chain / "split" / "high" / "data.parquet"))
     assert counts(chain / "selected")["input"] == distilled["made"] + high
     lines = (chain / "selected" / "trl" / "train.jsonl").read_text().splitlines()
-    assert len(lines) == counts(chain / "selected")["kept"] == NUM_SELECTED
+    assert len(lines) == counts(chain / "selected")["kept"] == 2 * EACH_SIDE
 
 
 def test_explain_tells_the_whole_story_in_both_directions(chain: Path) -> None:
@@ -134,3 +94,31 @@ def test_made_records_say_how_they_stand_to_their_sources(chain: Path) -> None:
     assert figures["mean_coverage"] > 0.9
     # What is taken as it stands says nothing of its own.
     assert figures["flagged"] == 0
+
+
+def test_ratings_tell_good_answers_from_bad(chain: Path) -> None:
+    rated = pq.read_table(chain / "rated" / "data.parquet").to_pylist()
+    high = [row for row in rated if (row["rating"] or 0) >= 4]
+    one_word = [row for row in rated if row["output"] and " " not in row["output"].strip()]
+    assert all(row["rating"] <= 2 for row in one_word if row["output"].isascii())
+    assert min(len(row["output"].encode()) for row in high) > 40
+    selected = pq.read_table(chain / "selected" / "data.parquet").to_pylist()
+    original = [row["rating"] for row in selected if row["origin"] == "original"]
+    assert {*original} <= {4, 5}
+    assert max(original) == max(row["rating"] for row in high)
+
+
+def test_explain_tells_which_neighbours_rated_a_record(chain: Path) -> None:
+    record_id = min(ids(chain / "clusters" / "data.parquet"))
+    story = json.loads(lmmixup("explain", record_id, chain / "clusters", "--json"))
+    assert [(part["stage"], part["outcome"]) for part in story] == [
+        (stage, "kept") for stage in ("dedup", "rate", "split", "cluster")
+    ]
+    rated = story[1]["facts"]
+    assert rated["rating"] < 4
+    assert len(rated["neighbours"]) == 16
+    library = {row["id"]: row["rating"] for row in pq.read_table(
+        chain / "library" / "data.parquet", columns=["id", "rating"]).to_pylist()}  # fmt: skip
+    assert all(library[one["id"]] == one["rating"] for one in rated["neighbours"])
+    told = lmmixup("explain", record_id, chain / "clusters").splitlines()
+    assert sum(line.startswith("    prompt:") for line in told) == 1

@@ -71,7 +71,9 @@ def main() -> None:
         table = torch.zeros(20_349, 6).double()
         index, labels = torch.zeros(n, 16).long(), torch.zeros(40_000).long()
         knn_bayes_module = sys.modules["lmmixup_kernels.knn_bayes"]
-        knn_bayes_module._launch(index, labels, table, knn_bayes_module._before(16, 6))
+        knn_bayes_module._launch(
+            index, labels, table, knn_bayes_module._before(16, 6, table.device)
+        )
         sys.modules["lmmixup_kernels.group_advantage"]._launch(
             torch.zeros(4 * n, 3), torch.zeros(4 * n, 3), 4, 1e-4 * n, None, None, 0.8, 0.0
         )

@@ -30,7 +30,7 @@ def run(*command: str) -> str:
 def test_no_spills_tensor_cores_and_shared_memory_in_bounds(target: str) -> None:
     lines = run("-m", "lmmixup_kernels.aot", "--json", target).splitlines()
     made = [json.loads(line) for line in lines]
-    assert len(made) == 20
+    assert len(made) == (25 if target == "gfx942" else 27)
     for entry in made:
         print(*entry.values())
     assert [entry for entry in made if entry["faults"]] == []

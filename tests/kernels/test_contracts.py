@@ -7,7 +7,7 @@ import warnings
 import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
-from whole_logits import made, relative, truth
+from whole_logits import DEVICE, made, relative, truth
 
 from lmmixup_kernels import FallbackWarning, backend, lm_head_logprobs
 from lmmixup_kernels.head import Head
@@ -83,11 +83,29 @@ def test_memory(scheme: str, dtype: torch.dtype) -> None:
     assert 0 < peak(run) <= bound
 
 
-def test_bf16_errors_stay_within_one_rounding() -> None:
-    """DX and dW against the recomputed gradient, rounded to bf16 once, in products of fp32."""
+@pytest.mark.filterwarnings("ignore")
+def test_memory_of_a_wide_frozen_head() -> None:
+    """4NH of 256 MiB is the sum of dX; nothing else of that size may stand beside it and dX."""
+    N, V, H = 16_384, 64, 4096
+    x = torch.randn(N, H).bfloat16().requires_grad_()
+    w, y = (torch.randn(V, H) / 64).bfloat16(), torch.randint(V, (N,))
+
+    def run() -> None:
+        lm_head_logprobs(x, w, y, scheme="frozen", backend="eager").logp.sum().backward()
+
+    assert 4 * N * H < peak(run) <= 4 * N * H + 2 * N * H + 64 * MIB
+
+
+@pytest.mark.parametrize("equal", [False, True])
+def test_bf16_errors_stay_within_one_rounding(equal: bool) -> None:
+    """DX and dW against the recomputed gradient, rounded to bf16 once, in products of fp32.
+
+    With equal gradients the labels' entries, 1 - p_y of nearly 1, are right in the peer's bf16.
+    """
     N, V = 128, 8192
     case = made(N, V, dtype=torch.bfloat16)
     g = torch.randn(N, generator=torch.Generator().manual_seed(0))
+    g = torch.ones(N) if equal else g
     expected, (dX, dW) = truth(case, (g, None, None))
     x, w = case.hidden.float(), case.weight.float()
     p = torch.softmax(x.double() @ w.double().t(), 1)
@@ -95,7 +113,7 @@ def test_bf16_errors_stay_within_one_rounding() -> None:
     G = (-g[:, None] * p).to(torch.bfloat16).float()
     peer = relative((G @ w).bfloat16(), dX), relative((G.t() @ x).bfloat16(), dW)
     for scheme, of_hidden, of_weight in (
-        ("recompute", 1.2, 1.2), ("stored", 1.2, 1.5), ("frozen", 1.2, None),
+        ("recompute", 1.2, 1.2), ("stored", 1.0, 1.0), ("frozen", 1.0, None),
     ):  # fmt: skip
         a = case.hidden.clone().requires_grad_()
         b = case.weight.clone().requires_grad_(scheme != "frozen")
@@ -115,12 +133,44 @@ def test_the_streamed_gradient_is_better_than_one_rounding() -> None:
     *kept, _ = forward_step(case.hidden, head, case.targets, torch.full((64,), -10.0), False,
                             "frozen", "eager")  # fmt: skip
     row = Row(*kept)
-    from lmmixup_kernels.schemes import Wanted
-    from lmmixup_kernels.steps import _by_anchor
+    from lmmixup_kernels.steps import _frozen
 
-    made_grads = _by_anchor(torch.ones(64), None, row, case.hidden, head, case.targets,
-                            Wanted(True, False, False), "frozen")  # fmt: skip
+    made_grads, _ = _frozen(torch.ones(64), None, row, case.hidden, head, case.targets,
+                            torch.float32)  # fmt: skip
     assert relative(made_grads.hidden, dX) <= 5e-4
+
+
+def test_bf16_rows_that_are_far_or_without_gradient() -> None:
+    """They leave the product in fp16 alone, whose powers of two are made from what they lack."""
+    case = made(40, 1003, dtype=torch.bfloat16)
+    case.hidden[3] *= 60
+    g = torch.ones(40)
+    g[10:20] = g[35:] = 0
+    _, (dX, dW) = truth(case, (g, None, None))
+    for gradient in (g, torch.zeros(40)):
+        a, b = case.hidden.clone().requires_grad_(), case.weight.clone().requires_grad_()
+        out = lm_head_logprobs(a, b, case.targets, scheme="stored", backend="eager")
+        (gradient * out.logp).sum().backward()
+        assert out.num_far >= 1
+        if gradient.any():
+            assert relative(b.grad, dW) < 4e-3
+            assert relative(a.grad, dX) < 4e-3
+        else:
+            assert (a.grad == 0).all()
+            assert (b.grad == 0).all()
+
+
+def test_autocast_does_not_reach_in() -> None:
+    case = made(20, 1003)
+    results = []
+    for enabled in (False, True):
+        x, w = case.hidden.clone().requires_grad_(), case.weight.clone().requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=enabled):
+            out = lm_head_logprobs(x, w, case.targets, backend="eager")
+            out.logp.sum().backward()
+        results.append((out.logp, x.grad, w.grad))
+    for a, b in zip(*results, strict=True):
+        assert torch.equal(a, b)
 
 
 def test_a_fallback_is_said_once() -> None:
@@ -165,6 +215,8 @@ def test_triton_is_refused_where_it_cannot_run(monkeypatch: pytest.MonkeyPatch) 
         ({"targets": torch.tensor([0, 1, -100])}, ValueError, "got -100 in row 2; mask"),
         ({"mask": torch.ones(3)}, TypeError, r"pass mask\.bool"),
         ({"mask": torch.ones(2).bool()}, ValueError, "mask must have the shape"),
+        ({"weight": torch.zeros(72, 50).t()}, ValueError, r"pass weight\.contiguous\(\)"),
+        ({"bias": torch.ones(50, 2)[:, 0]}, ValueError, r"pass bias\.contiguous\(\)"),
         ({"bias": torch.ones(49)}, ValueError, r"bias must have shape \(50,\)"),
         ({"temperature": 0.0}, ValueError, "temperature must be above 0"),
         ({"softcap": -1.0}, ValueError, "softcap must be above 0"),
@@ -186,9 +238,9 @@ def test_bad_input_is_said(change: dict, error: type[Exception], said: str) -> N
 @pytest.mark.parametrize("which", ["eager", "triton"])
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_nothing_to_do_gives_nothing(which: str) -> None:
-    case = made(4, 50)
+    case = made(4, 50, device=DEVICE)
     x, w = case.hidden.clone().requires_grad_(), case.weight.clone().requires_grad_()
-    none = torch.zeros(4, dtype=torch.bool)
+    none = torch.zeros(4, dtype=torch.bool, device=DEVICE)
     out = lm_head_logprobs(x, w, case.targets, mask=none, need_entropy=True, backend=which)
     (out.logp.sum() + out.entropy.sum()).backward()
     assert (out.logp == 0).all()
@@ -204,7 +256,7 @@ def test_nothing_to_do_gives_nothing(which: str) -> None:
 @pytest.mark.parametrize("scheme", FLOPS_NHV)
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_what_is_not_finite_stays_in_its_row(which: str, value: float, scheme: str) -> None:
-    case = made(5, 200)
+    case = made(5, 200, device=DEVICE)
     bad = case.hidden.clone()
     bad[2, 3] = value
     x = bad.requires_grad_(scheme != "score")

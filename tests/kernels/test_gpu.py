@@ -30,6 +30,33 @@ def test_bf16_against_double_precision(scheme: str, form: dict, N: int, V: int, 
 
 
 @pytest.mark.parametrize("scheme", FLOPS_NHV)
+def test_large_logits_in_long_sums(scheme: str) -> None:
+    """Several logits of a row up to 60 over 3,584 products: what tensor cores cut off shows."""
+    case = made(256, 8192, 3584, dtype=torch.bfloat16, device="cuda")
+    case.hidden.mul_(2.5)
+    other = (case.targets + 1) % 8192
+    case.weight[other[::2]] = (0.98 * case.weight[case.targets[::2]]).bfloat16()
+    expected, _ = truth(case)
+    out, _ = run(case, scheme, backend="triton")
+    assert expected[2].max() > 45
+    assert (out.logp.double() - expected[0]).abs().max() <= 2e-5
+    alone = run(case, "score", backend="triton")[0]
+    assert (out.logp - alone.logp).abs().max() <= 5e-6
+
+
+def test_on_a_gpu_that_is_not_the_current_one() -> None:
+    if torch.cuda.device_count() < 2:
+        pytest.skip("needs two GPUs")
+    case = made(70, 1003, dtype=torch.bfloat16, device="cuda:1")
+    expected, grads = truth(case, (torch.ones(70, device="cuda:1"), None, None))
+    out, found = run(
+        case, "stored", (torch.ones(70, device="cuda:1"), None, None), backend="triton"
+    )
+    assert (out.logp.double() - expected[0]).abs().max() <= 2e-5
+    assert relative(found[1], grads[1]) < 4e-3
+
+
+@pytest.mark.parametrize("scheme", FLOPS_NHV)
 def test_a_row_has_the_same_bits_wherever_it_stands(scheme: str) -> None:
     case = made(9000, 8192, 256, dtype=torch.bfloat16, device="cuda")
     whole = run(case, scheme, backend="triton")[0]
@@ -92,6 +119,23 @@ def test_compiled_gives_the_same() -> None:
         torch.testing.assert_close(a, b)
 
 
+def test_neighbours_of_lmmixup_take_the_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    import importlib
+
+    import numpy as np
+
+    from lmmixup import ops, reference
+
+    knn = importlib.import_module("lmmixup.ops.knn")  # `ops.knn` is the function
+    monkeypatch.setattr(knn, "GPU_FROM", 0)
+    pool = np.random.default_rng(0).standard_normal((3000, 100)).astype(np.float32)
+    found = ops.knn(pool, 20)
+    idx_QK, sim_QK = reference.knn(pool, 20)
+    assert found.method == "triton"
+    np.testing.assert_allclose(found.sim_QK, sim_QK, atol=1e-6)
+    assert (found.idx_QK == idx_QK).mean() > 0.999
+
+
 def test_more_than_two_to_the_31_elements() -> None:
     """E of 16,000 x 140,001 has 2.24e9: its last rows are past what 32 bits reach."""
     N, V, H = 16_000, 140_001, 64
@@ -105,3 +149,4 @@ def test_more_than_two_to_the_31_elements() -> None:
     expected, grads = truth(last, (torch.ones(64, device="cuda"), None, None))
     assert (out.logp[-64:].double() - expected[0]).abs().max() <= 2e-5
     assert relative(x.grad[-64:], grads[0], 1).max() < 8e-3
+    assert torch.isfinite(w.grad).all()

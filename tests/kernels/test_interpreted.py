@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 import torch
 from test_logprobs import FORMS, run
-from whole_logits import Case, made, relative, truth
+from whole_logits import DEVICE, Case, made, relative, truth
 
 from lmmixup_kernels import lm_head_logprobs
 from lmmixup_kernels.schemes import FLOPS_NHV
@@ -18,7 +18,11 @@ pytest.importorskip("triton")
 # the interpreter's NumPy warns of lanes that are masked away
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+
+def launch_kernels() -> dict:
+    from lmmixup_kernels import launch
+
+    return {name: kernel for name, kernel in vars(launch).items() if name.endswith("_kernel")}
 
 
 @pytest.mark.parametrize("scheme", FLOPS_NHV)
@@ -104,6 +108,67 @@ def test_strided_hidden_is_read_in_place() -> None:
     flat = lm_head_logprobs(case.hidden, case.weight, case.targets, backend="triton").logp
     out = lm_head_logprobs(tail[:, 20:92], case.weight, case.targets, backend="triton").logp
     assert torch.equal(out, flat)
+
+
+def test_labels_and_anchors_with_strides() -> None:
+    """Columns of a wider tensor: a kernel that ran over their neighbours would be far off."""
+    case = made(24, 1003, device=DEVICE)
+    targets = torch.stack([case.targets, case.targets * 0], 1)[:, 0]
+    anchor = torch.stack([torch.full((24,), -10.0), torch.full((24,), 50.0)], 1).to(DEVICE)[:, 0]
+    flat = lm_head_logprobs(case.hidden, case.weight, case.targets, backend="triton").logp
+    for scheme in ("score", "stored"):
+        out = lm_head_logprobs(
+            case.hidden, case.weight, targets, anchor_logp=anchor, scheme=scheme, backend="triton"
+        )
+        assert (out.logp - flat).abs().max() <= 5e-6
+        assert out.num_far == 0
+
+
+def test_rows_too_far_apart_for_32_bits_are_copied() -> None:
+    from lmmixup_kernels.head import columns_are_rows
+
+    near = torch.empty_strided((128, 8), (2**24 - 1, 1), device="meta")
+    far = torch.empty_strided((128, 8), (2**24, 1), device="meta")
+    assert columns_are_rows(near) is near
+    assert columns_are_rows(far).stride() == (8, 1)
+
+
+def test_every_launch_is_on_its_inputs_device(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Triton launches on the current GPU, which need not be the inputs'."""
+    from lmmixup_kernels import backend, group_advantage, knn_bayes
+
+    inside: list[int] = []
+    guard = torch.cuda.device_of
+
+    class Guard(guard):  # type: ignore[misc,valid-type]
+        def __enter__(self) -> None:
+            inside.append(1)
+            super().__enter__()
+
+        def __exit__(self, *error: object) -> None:
+            inside.pop()
+            super().__exit__(*error)
+
+    launched = []
+    kind = type(launch_kernels()["score_kernel"])
+    plain = kind.run
+
+    def checked(self, *args, **kwargs):
+        launched.append(bool(inside))
+        return plain(self, *args, **kwargs)
+
+    monkeypatch.setattr(backend.torch.cuda, "device_of", Guard)
+    monkeypatch.setattr(kind, "run", checked)
+    case = made(9, 300, device=DEVICE)
+    for scheme in ("frozen", "stored", "recompute"):
+        run(case, scheme, (torch.ones(9, device=DEVICE), None, None), backend="triton")
+    rows, labels = case.weight, torch.zeros(300, dtype=torch.long, device=DEVICE)
+    table = torch.ones((5, 2), dtype=torch.float64, device=DEVICE)
+    knn_bayes(case.hidden, rows, labels, table, k=4, backend="triton")
+    weights = torch.ones(1, device=DEVICE)
+    group_advantage(torch.zeros(8, 1, device=DEVICE), weights, 4, backend="triton")
+    assert len(launched) > 10
+    assert all(launched)
 
 
 def test_a_part_without_columns_adds_nothing() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from whole_logits import Case, made, relative, truth
+from whole_logits import DEVICE, Case, made, relative, truth
 
 from lmmixup_kernels import lm_head_logprobs
 from lmmixup_kernels.schemes import FLOPS_NHV
@@ -195,11 +195,13 @@ def test_the_scheme_follows_gradients_and_budget() -> None:
         assert scheme(True, True) == "score"
 
 
-def test_compiles_without_a_break() -> None:
-    case = made(16, 1003)
+@pytest.mark.parametrize("backend", ["eager", "triton", None])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning", "ignore::lmmixup_kernels.FallbackWarning")
+def test_compiles_without_a_break(backend: str | None) -> None:
+    case = made(16, 1003, device=DEVICE)
 
     def loss(x: torch.Tensor, w: torch.Tensor) -> torch.Tensor:
-        return -lm_head_logprobs(x, w, case.targets, backend="eager").logp.mean()
+        return -lm_head_logprobs(x, w, case.targets, backend=backend).logp.mean()
 
     results = []
     for f in (loss, torch.compile(loss, fullgraph=True, backend="aot_eager")):

@@ -7,12 +7,11 @@ from math import comb
 import numpy as np
 import pytest
 import torch
+from whole_logits import DEVICE
 
 from lmmixup import ops
 from lmmixup.rewards.advantages import group_advantages
 from lmmixup_kernels import group_advantage, knn_bayes, streaming_topk
-
-DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
 

@@ -53,7 +53,8 @@ def train(
 
     rows = [{"prompt": f"w{i} w{i + 1} w{i + 2}"} for i in range(12)]
     settings = {
-        "output_dir": str(folder), "use_cpu": True, "report_to": [], "max_steps": 4,
+        "output_dir": str(folder), "report_to": [], "max_steps": 4,
+        "use_cpu": backend == "eager" or not torch.cuda.is_available(),
         "per_device_train_batch_size": 4, "num_generations": 4, "max_completion_length": 8,
         "learning_rate": 1e-2, "logging_steps": 1, "save_strategy": "no", "beta": 0.04,
         "seed": seed, "bf16": False, "disable_tqdm": True, "temperature": 0.9,

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 import torch
 
+DEVICE = "cuda" if torch.cuda.is_available() else "cpu"
+"""Where kernels run; in the interpreter where no GPU is."""
+
 
 @dataclass
 class Case:

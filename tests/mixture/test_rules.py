@@ -11,13 +11,14 @@ import pytest
 
 from lmmixup.contract import TASK_TYPES, fits_task, join_answer, split_answer
 from lmmixup.mixture.choices import Choices
-from lmmixup.mixture.degrade import NOISE, REDUNDANT, VAGUE, WEIGHTS, WRONG, Degrader
+from lmmixup.mixture.degrade import Degrader
 from lmmixup.mixture.draft import Draft, Refusal
 from lmmixup.mixture.fuse import fuse, pairs
 from lmmixup.mixture.passage import Passage, without_brackets
 from lmmixup.mixture.prose import Span
 from lmmixup.mixture.questions import questions
 from lmmixup.mixture.rules import draft
+from lmmixup.mixture.worsen import NOISE, REDUNDANT, VAGUE, WEIGHTS, WRONG
 
 if TYPE_CHECKING:
     import pyarrow as pa

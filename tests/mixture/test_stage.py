@@ -212,6 +212,29 @@ def test_a_run_that_broke_off_goes_on_and_ends_with_the_same_bytes(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
 
 
+def test_rules_do_not_write_a_finished_part_again(
+    texts: pa.Table, built: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lmmixup.mixture.build import Builder
+
+    written: list[str] = []
+    write = Builder._piece
+
+    async def breaks_off(builder: Builder, part: str, *rest: Any) -> Any:
+        written.append(part)
+        if len(written) == 3:
+            raise KeyboardInterrupt
+        return await write(builder, part, *rest)
+
+    monkeypatch.setattr(Builder, "_piece", breaks_off)
+    with pytest.raises(KeyboardInterrupt):
+        build(texts, tmp_path / "out", library=True, license="cc-by-sa-4.0")
+    build(texts, tmp_path / "out", library=True, license="cc-by-sa-4.0")
+    assert written == [*PARTS[:3], *PARTS[2:]]
+    assert bytes_of(tmp_path / "out") == bytes_of(built)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
+
+
 def test_libraries_are_of_training_articles_only(built: Path) -> None:
     training = {one["id"] for row in rows_of(built, *TRAINING) for one in [row, *row["sources"]]}
     libraries = open_libraries(built / "library")

@@ -72,14 +72,14 @@ def test_quality_tells_good_from_bad_and_needs_an_answer(rewards: Rewards) -> No
 
 
 def test_an_answer_without_a_vector_earns_nothing(rewards: Rewards, monkeypatch: Any) -> None:
-    made = rewards._embed
+    made = rewards._scoring._embed
 
     def without_the_second(library: Any, texts: Any) -> Any:
         vectors = made(library, texts)
         vectors[1] = 0
         return vectors
 
-    monkeypatch.setattr(rewards, "_embed", without_the_second)
+    monkeypatch.setattr(rewards._scoring, "_embed", without_the_second)
     first, second = rewards.quality([render("t", GOOD)] * 2, task_type=["qa"] * 2)
     assert first > 0.6
     assert second == 0.0
@@ -166,13 +166,29 @@ def test_a_failing_embedder_scores_nothing(folder: Path, monkeypatch: Any) -> No
     def fail(*_: Any) -> Any:
         raise DataError("server gone")
 
-    [(_, lib)] = list(rewards._libraries)
+    [(_, lib)] = list(rewards._scoring.libraries)
     monkeypatch.setattr(lib.embedder, "embed", fail, raising=False)
     outputs = [render("t", GOOD), render("t", BAD), "untagged"]
     assert rewards.quality(outputs, task_type=["para"] * 3) == [None, None, 0.0]
     assert rewards.num_errors == 2
     with pytest.raises(RewardError, match="server gone"):
         rewards.quality(outputs, task_type=["para"] * 3)
+
+
+def test_an_output_counts_once_however_many_of_its_rewards_are_missing(
+    folder: Path, monkeypatch: Any
+) -> None:
+    rewards = Rewards(RewardConfig(library=folder, max_reward_errors=10))
+
+    def fail(*_: Any) -> Any:
+        raise DataError("server gone")
+
+    [(_, lib)] = list(rewards._scoring.libraries)
+    monkeypatch.setattr(lib.embedder, "embed", fail, raising=False)
+    outputs, kinds = [render("t", GOOD)] * 4, ["qa", "cs", "para", "poem"]
+    found = rewards.combined(outputs, task_type=kinds, reference=[GOOD, None, GOOD, GOOD])
+    assert found == [None] * 4
+    assert rewards.num_errors == 4
 
 
 def test_a_task_type_without_library_is_unscored(folder: Path, tmp_path: Path) -> None:
@@ -183,7 +199,7 @@ def test_a_task_type_without_library_is_unscored(folder: Path, tmp_path: Path) -
 
 
 def test_one_embedding_serves_both(rewards: Rewards, monkeypatch: Any) -> None:
-    [(_, lib)] = list(rewards._libraries)
+    [(_, lib)] = list(rewards._scoring.libraries)
     embed, seen = lib.embedder.embed, []
     monkeypatch.setattr(
         lib.embedder, "embed", lambda t, *a: (seen.extend(t.to_pylist()), embed(t, *a))[1]
@@ -261,11 +277,21 @@ def test_audit_of_several_task_types_tells_all_together_too(rewards: Rewards) ->
         assert {row.task_type for row in found.rows} == told
 
 
+def test_audit_expects_no_half_of_a_paragraph(rewards: Rewards) -> None:
+    outputs = [render("t", GOOD), "no tags"] * 10
+    found = audit(rewards, outputs, np.arange(20) // 2, task_type=["para"] * 20)
+    [form] = [row for row in found.rows if row.name == "format"]
+    assert form.dead == ()
+    assert found.unscored_reasons == {}
+
+
 def test_audit_command(folder: Path, tmp_path: Path) -> None:
     pq.write_table(sample(6), tmp_path / "sample.parquet")
     args = ["rewards", "audit", str(tmp_path / "sample.parquet"), "--library", str(folder)]
-    done = CliRunner().invoke(cli, args)
-    assert isinstance(done.exception, RewardError)
+    done = CliRunner().invoke(cli, args, standalone_mode=False)
+    assert done.return_value == 1
+    assert "12 outputs could not be scored, a training ends above 0" in done.output
+    assert "unscored: an output has no reference" in done.output
     done = CliRunner().invoke(cli, [*args, "--max-reward-errors", "50"])
     assert done.exit_code == 0, done.output
     assert "warning: combined of qa follows the length" in done.output

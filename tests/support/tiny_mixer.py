@@ -66,11 +66,13 @@ def _sample(record: dict[str, Any]) -> dict[str, Any]:
     ]  # fmt: skip
     pairs = [contract.Pair(prompt=s["prompt"], completion=s["completion"]) for s in sources]
     body = f"Q: {question}\nA: {answer}"
-    user = contract.messages({"task_type": "qa", "records": pairs})[-1]["content"]
-    turns = [{"role": "user", "content": user}, {"role": "assistant", "content": body}]
+    asked = contract.messages({"task_type": "qa", "records": pairs})
+    target = contract.render("Join both.", body)
+    turns = [*asked, {"role": "assistant", "content": target}]
     return {"id": record["id"], "source": "examples", "article": record["id"], "task_type": "qa",
-            "prompt": user, "completion": body, "messages": turns, "cot": "Join both.",
-            "rating": 4, "rating_source": "made", "sources": sources}  # fmt: skip
+            "prompt": asked[-1]["content"], "completion": body, "messages": turns,
+            "cot": "Join both.", "rating": 4, "rating_source": "made",
+            "sources": sources}  # fmt: skip
 
 
 def make_model(folder: Path, records: Path, *, tie: bool = True, vocabulary: int = 1024) -> Path:
@@ -92,12 +94,19 @@ def make_model(folder: Path, records: Path, *, tie: bool = True, vocabulary: int
 
 
 def make_tokenizer(records: Path, vocabulary: int) -> Any:
-    """A byte-level BPE learnt on the records, with turns as in ChatML."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    """A byte-level BPE learnt on the records, with turns as in ChatML.
+
+    It cuts words as Qwen2 does: transformers cuts so for each Qwen2, whatever its file says.
+    """
+    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
+    from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX
 
     bpe = Tokenizer(models.BPE())
-    bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    bpe.normalizer = normalizers.NFC()
+    words = pre_tokenizers.Split(Regex(PRETOKENIZE_REGEX), behavior="isolated")
+    whole = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    bpe.pre_tokenizer = pre_tokenizers.Sequence([words, whole])
     bpe.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
         vocab_size=vocabulary, show_progress=False,

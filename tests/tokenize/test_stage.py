@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING, Any
 
 import jinja2
@@ -15,6 +16,7 @@ from tokenizers import Tokenizer as Peer
 from lmmixup.errors import ArgumentError, DataError, InfeasibleError
 from lmmixup.pool import open_pool
 from lmmixup.tokenize import TokenizeConfig, run
+from lmmixup.tokenize.files import find_files
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -302,6 +304,21 @@ def test_finished_shards_are_not_written_again(
     assert not set(first) & set(written)
     for path in sorted(several.path.iterdir()):
         assert path.read_bytes() == (tmp_path / "again" / path.name).read_bytes(), path.name
+
+
+def test_digests_tell_tokenizers_and_templates(
+    model: Path, tmp_path: Path, example_pool: Path
+) -> None:
+    names = ("tokenizer_sha256", "template_sha256")
+    figures = tokenize(example_pool, model, tmp_path / "out", stats=True).figures
+    other = shutil.copytree(model, tmp_path / "other")
+    parts = json.loads((other / "tokenizer.json").read_text())
+    (other / "tokenizer.json").write_text(json.dumps(parts | {"truncation": None, "padding": None}))
+    assert find_files(other).digests() == {name: figures[name] for name in names}
+    (other / "tokenizer.json").write_text(json.dumps(parts | {"normalizer": {"type": "NFKC"}}))
+    (other / "chat_template.jinja").write_text("{{ messages }}")
+    digests = find_files(other).digests()
+    assert all(digests[name] != figures[name] for name in names)
 
 
 @pytest.mark.torch

@@ -124,10 +124,40 @@ def test_settings_that_do_not_go_together(
     assert message in refused(kind, tmp_path / "out", paths, *options)
 
 
-def test_kernels_that_are_not_there(paths: dict[str, Any], tmp_path: Path) -> None:
-    result = invoke("grpo", tmp_path / "o", paths, "--kernels", "on", "--batch-size", "2",
-                    "--micro-batch-size", "8", "-q")  # fmt: skip
-    assert "--kernels on needs" in str(result.exception)
+def test_kernels_that_are_not_there(
+    paths: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lmmixup.train import checks
+
+    there = checks.find_spec
+    monkeypatch.setattr(
+        checks, "find_spec", lambda name: None if name == "lmmixup_kernels" else there(name)
+    )
+    said = refused("grpo", tmp_path / "o", paths, "--kernels", "on", "--batch-size", "2",
+                   "--micro-batch-size", "8")  # fmt: skip
+    assert "--kernels on needs the package lmmixup-kernels" in said
+
+
+def test_trl_knows_every_argument() -> None:
+    import dataclasses
+
+    import trl
+
+    from lmmixup.train import GrpoConfig, SftConfig
+    from lmmixup.train.arguments import values_of
+
+    known = {field.name for field in dataclasses.fields(trl.GRPOConfig)}
+    for rollouts in ("transformers", "vllm-server", "vllm-colocate"):
+        values = values_of(GrpoConfig(rollouts=rollouts), Path(), on_cpu=False)
+        assert values.keys() <= known
+        assert values.get("vllm_mode") == {
+            "vllm-server": "server",
+            "vllm-colocate": "colocate",
+        }.get(rollouts)
+        assert values.get("use_vllm", False) == (rollouts != "transformers")
+    assert values["vllm_max_model_length"] == 4800
+    known = {field.name for field in dataclasses.fields(trl.SFTConfig)}
+    assert values_of(SftConfig(), Path(), on_cpu=False).keys() <= known
 
 
 def test_an_output_that_cannot_be_made(paths: dict[str, Any], tmp_path: Path) -> None:

@@ -87,6 +87,19 @@ def test_small_batches_that_add_up_are_one_large_one(
             assert other[key] == pytest.approx(one[key], rel=1e-3, abs=1e-6), key
 
 
+def test_the_kernels_head_makes_the_same_curve(
+    train: Callable[..., Any], varied: None, tmp_path: Path
+) -> None:
+    theirs = train("grpo", "theirs", *SHORT, "--max-steps", "3", "--kernels", "off")
+    ours = train("grpo", "ours", *SHORT, "--max-steps", "3", "--kernels", "on")
+    manifest = json.loads((tmp_path / "ours" / "grpo" / "manifest.json").read_text())
+    assert manifest["figures"]["log_probs_by"] == "lmmixup_kernels"
+    assert theirs[0]["grad_norm"] > 0
+    for one, other in zip(ours, theirs, strict=True):
+        for key in ("loss", "reward", "entropy", "grad_norm", "kl", "completions/mean_length"):
+            assert one[key] == pytest.approx(other[key], rel=1e-3, abs=1e-6), key
+
+
 def test_a_reward_that_fails_is_said_before_training(
     model: Path, mixture: Path, library_folder: Path, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from shutil import copytree
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,6 +26,8 @@ pytestmark = [
 
 STEPS = ("--max-steps", "5", "--batch-size", "4", "--save-every", "2", "--learning-rate", "0.003")
 TWO = ("--processes", "2", "--micro-batch-size", "2")
+
+KERNELS = Path(__file__).resolve().parents[2] / "kernels"
 
 KILLER = '''
 """Runs at the start of each Python: ends the named process by SIGKILL when its time has come."""
@@ -100,13 +103,16 @@ def test_killed_and_started_again_it_is_one_training(
     assert ours.keys() == theirs.keys()
     assert all(weight.allclose(theirs[name], atol=1e-5) for name, weight in ours.items())
 
-    again = start(given)
-    assert again.returncode == 0, again.stderr
+    elsewhere = copytree(tmp_path / "out", tmp_path / "elsewhere", copy_function=os.link)
     assert "torchrun --standalone --nproc-per-node 2 -m lmmixup.train" in _said(given)
-    one, two = read_log(alone / "whole/sft/log.jsonl"), read_log(out / "sft/log.jsonl")
-    for key in ("loss", "grad_norm", "learning_rate"):
-        expected = [entry[key] for entry in one]
-        assert [entry[key] for entry in two] == pytest.approx(expected, abs=2e-5), key
+    alike = command("sft", elsewhere, paths, *STEPS, "--processes", "1", "--zero", zero)
+    for again, made in ((given, out), (alike, elsewhere)):
+        done = start(again)
+        assert done.returncode == 0, done.stderr
+        one, two = read_log(alone / "whole/sft/log.jsonl"), read_log(made / "sft/log.jsonl")
+        for key in ("loss", "grad_norm", "learning_rate"):
+            expected = [entry[key] for entry in one]
+            assert [entry[key] for entry in two] == pytest.approx(expected, abs=2e-5), key
 
 
 def _said(given: list[str]) -> str:
@@ -119,10 +125,13 @@ def _said(given: list[str]) -> str:
 def test_grpo_under_zero_3(paths: dict[str, Path], library_folder: Path, tmp_path: Path) -> None:
     sizes = ("--batch-size", "2", "--micro-batch-size", "4", "--max-steps", "2",
              "--max-completion-tokens", "8", "--max-prompt-tokens", "1024")  # fmt: skip
-    options = ("--zero", "3", "--processes", "2", *sizes)
+    options = ("--zero", "3", "--processes", "2", "--kernels", "on", *sizes)
     given = {**paths, "library": library_folder}
-    done = start(command("grpo", tmp_path / "out", given, *options))
+    python_path = os.pathsep.join([str(KERNELS), os.environ.get("PYTHONPATH", "")])
+    done = start(command("grpo", tmp_path / "out", given, *options), PYTHONPATH=python_path)
     assert done.returncode == 0, done.stderr
+    manifest = json.loads((tmp_path / "out" / "grpo" / "manifest.json").read_text())
+    assert manifest["figures"]["log_probs_by"] == "lmmixup_kernels"
     log = read_log(tmp_path / "out" / "grpo" / "log.jsonl")
     assert [entry["completions/mean_length"] for entry in log] == [8, 8]
     assert all(entry["reward/unscored"] == 0 for entry in log)
@@ -130,8 +139,6 @@ def test_grpo_under_zero_3(paths: dict[str, Path], library_folder: Path, tmp_pat
 
 def test_a_wrong_loss_in_one_process_is_one_line(paths: dict[str, Path], tmp_path: Path) -> None:
     """Weights that are no numbers: the loss is NaN, in whichever process sees it first."""
-    from shutil import copytree
-
     import torch
     from safetensors.torch import load_file, save_file
 

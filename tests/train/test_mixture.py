@@ -11,7 +11,7 @@ import pytest
 from lmmixup.contract import prompt_ids
 from lmmixup.errors import DataError, FileError
 from lmmixup.train import GrpoConfig, SftConfig, open_mixture
-from lmmixup.train.mixture import grpo_rows, sft_rows
+from lmmixup.train.rows import grpo_rows, sft_rows
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import resource
+import shutil
 import signal
 from typing import TYPE_CHECKING, Any
 
@@ -70,7 +71,14 @@ def test_a_stopped_training_goes_on_as_if_it_had_not(
     kept = tmp_path / "out" / ".sft.partial" / "work" / "checkpoints"
     assert checkpoint.last_whole(kept) == kept / "checkpoint-2"
 
+    shutil.copytree(tmp_path / "out", tmp_path / "smaller")
     assert losses(train("sft", "out", *SHORT, "--save-every", "2")) == whole
+    # How many samples a process takes at once is no other run.
+    smaller = losses(
+        train("sft", "smaller", *SHORT, "--save-every", "2", "--micro-batch-size", "2")
+    )
+    assert smaller == pytest.approx(whole, abs=2e-5)
+    assert smaller[:2] == whole[:2]
 
 
 def test_only_the_last_checkpoints_stay(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
+from lmmixup.cli import EXIT_FAILED
 from lmmixup.cli.options import build, command_with, options_of
 from lmmixup.cli.stage import QUIET, REJECTS_OK, SOURCES, make_reporter, rejects_status
 from lmmixup.errors import ArgumentError
@@ -45,6 +46,14 @@ def _audit(**given: Any) -> int:
         click.echo(json.dumps(result.to_dict()))
     elif not given["quiet"]:
         _show(result)
+    num_errors = sum(result.unscored_reasons.values())
+    if num_errors > config.max_reward_errors:
+        click.echo(
+            f"lmmixup: {num_errors:,} outputs could not be scored, a training ends above "
+            f"{config.max_reward_errors:,} (--max-reward-errors)",
+            err=True,
+        )
+        return EXIT_FAILED
     return rejects_status(pool.rejects, rejects_ok=given["rejects_ok"])
 
 
@@ -57,9 +66,11 @@ def _show(result: Audit) -> None:
     summary.add_row("groups", f"{result.num_groups:,}")
     summary.add_row("groups with one reward", f"{result.zero_variance:.1%}")
     summary.add_row("unscored", f"{result.unscored:.1%}")
+    for reason, number in result.unscored_reasons.items():
+        summary.add_row(f"unscored: {reason}", f"{number:,}")
     for name, threshold in result.alignment_thresholds.items():
         summary.add_row(f"aligned from a cosine of, library {name}", f"{threshold:g}")
-    headings = ("task type", "reward", "outputs", "unscored", "mean", "std", "length", "never")
+    headings = ("task type", "reward", "outputs", "unscored", "mean", "std", "with length", "never")
     table = Table(*headings, box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for row in result.rows:
         numbers = (row.mean, row.std, row.length_correlation)

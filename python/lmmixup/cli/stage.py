@@ -194,7 +194,10 @@ def show_result(result: StageResult, files: Mapping[str, str]) -> None:
     show_rows([*_outcome_rows(result.counts), *_figure_rows(result.figures)])
     click.echo()
     written = [name for name in result.manifest["outputs"] if name in files]
-    show_rows([(str(result.path / name), files[name]) for name in written])
+    rows = [(str(result.path / name), files[name]) for name in written]
+    if result.num_rejected:
+        rows.append((str(result.path / "rejects.jsonl"), "what could not be used, and why"))
+    show_rows(rows)
 
 
 def show_rows(rows: list[tuple[str, str]]) -> None:

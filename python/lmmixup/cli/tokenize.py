@@ -19,6 +19,6 @@ command = stage_command(
     files={
         "data-00000-of-00001.arrow": "packed rows",
         "dropped.parquet": "records that became no tokens, and why",
-        "lengths.png": "how long records are",
+        "lengths.png": "how long records are (with --stats)",
     },
 )

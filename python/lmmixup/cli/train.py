@@ -13,7 +13,7 @@ from lmmixup.cli.stage import JSON, OUTPUT, OVERWRITE, QUIET, make_reporter, sho
 from lmmixup.errors import ArgumentError
 from lmmixup.train.config import CONFIGS
 from lmmixup.train.export import DTYPES, export
-from lmmixup.train.mixture import open_mixture
+from lmmixup.train.packed import open_data
 from lmmixup.train.plan import Plan, plan
 from lmmixup.train.recipe import PRESETS, resolve, schema
 from lmmixup.train.stage import prepare_only, run
@@ -33,7 +33,10 @@ _FILES = {
 }
 _NOT_OPTIONS = {"trl"}
 _DATA = click.Option(
-    ["--data"], required=True, type=click.Path(path_type=Path), help="MIXTURE folder."
+    ["--data"],
+    required=True,
+    type=click.Path(path_type=Path),
+    help="MIXTURE folder; for sft also packed rows of `lmmixup tokenize`.",
 )
 _PRESET = click.Option(
     ["--preset"], type=click.Choice(PRESETS), help="Settings that come with lmmixup."
@@ -83,16 +86,16 @@ def _train(kind: str) -> Callable[..., int]:
         config = _resolve(kind, given)
         is_silent = given["quiet"] or given["json"]
         with make_reporter(quiet=is_silent) as reporter:
-            mixture = open_mixture(given["data"], kind)
+            data = open_data(given["data"], kind)
             if given["is_preparing"]:
                 for line in prepare_only(
-                    mixture, config, output=_output(given, kind), overwrite=given["overwrite"],
+                    data, config, output=_output(given, kind), overwrite=given["overwrite"],
                     reporter=reporter,
                 ):  # fmt: skip
                     click.echo(line)
                 return 0
             result = run(
-                mixture,
+                data,
                 config,
                 output=_output(given, kind),
                 overwrite=given["overwrite"],

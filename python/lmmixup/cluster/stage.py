@@ -69,6 +69,8 @@ def run(
             records, config.embed_config(), num_threads=num_threads, reporter=reporter
         )
         ids, open_run.figures["embedding"] = embedded.ids, embedded.identity
+        if num_zero := int((~embedded.vectors_ND.any(axis=1)).sum()):
+            open_run.figures["zero_vectors"] = num_zero  # like nothing, so anywhere
         # what Arrow keeps for the next texts would stand beside the neighbours
         pa.default_memory_pool().release_unused()
         clusters = cluster_vectors(

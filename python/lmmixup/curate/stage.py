@@ -12,6 +12,7 @@ from lmmixup.curate.charts import draw_transitions
 from lmmixup.curate.config import CurateConfig
 from lmmixup.curate.curation import Curation, curate
 from lmmixup.embed import embed_pool
+from lmmixup.pool import beside
 from lmmixup.progress import SILENT, Reporter
 from lmmixup.ratings import check_rating, ratings_of
 from lmmixup.stage import StageResult, StageRun
@@ -38,9 +39,10 @@ def run(
     Args:
         pool: Rated records; unrated ones stay unrated.
         config: Rating column, method, neighbours and confidence.
-        output: Folder to make: `data.parquet` (all records; the rating column replaced,
-            `rating_observed` as it came, `curated` where the two differ, `rating_confidence`) and
-            `transitions.png`.
+        output: Folder to make: `data.parquet` (all records; the rating column replaced, so that
+            the next stages take the new ratings; `rating_observed` as it came, `curated` where
+            the two differ, `rating_confidence`) and `transitions.png`. A rating column that came
+            in with the pool stays as `original_NAME`, and `pool export` gives it back.
         overwrite: Replace an output that exists.
         num_threads: Threads; 0 takes all cores. The files are the same at any number.
         reporter: Where progress and warnings go.
@@ -121,9 +123,11 @@ def _write(
         "curated": pa.array(is_changed),
         "rating_confidence": spread(curation.confidence_N.astype(np.float32), pa.float32()),
     }
-    run.write_rows(
-        "data.parquet", records, np.arange(records.num_rows), pa.RecordBatch.from_pydict(added)
-    )
+    columns = pa.RecordBatch.from_pydict(added)
+    kept, gone = beside(records, columns.schema)
+    if earlier := [name for name in gone if name != rating]:
+        run.reporter.note(f"columns of an earlier curation give way: {', '.join(earlier)}")
+    run.write_rows("data.parquet", kept, np.arange(records.num_rows), columns)
 
 
 def _figures(curation: Curation, num_unrated: int) -> dict[str, Any]:

@@ -2,72 +2,37 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack, aclosing
-from typing import TYPE_CHECKING, Any, Self
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
 
 from lmmixup.contract import messages, parse, split_answer
 from lmmixup.distill.mixer import Attempt, Made, Mixed, Refused, Result
 from lmmixup.errors import LmmixupError
-from lmmixup.llm import (
-    Answer,
-    Batches,
-    Bill,
-    ChatRequest,
-    Client,
-    Failure,
-    Outcome,
-    answers,
-    open_cache,
-    with_progress,
-)
+from lmmixup.llm import Answer, Batches, ChatRequest, Failure, Outcome, Session, answers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable
     from pathlib import Path
-    from types import TracebackType
 
     from lmmixup.distill.config import DistillConfig
     from lmmixup.distill.parts import Part
     from lmmixup.progress import Reporter
 
 
-class ChatMixer:
+class ChatMixer(Session):
     """Asks a model, reads its answer by the contract, and asks again where it breaks it.
 
     Args:
         config: Model, server, limits, retries.
         work: Folder that survives a kill.
         reporter: Is told tokens and cost.
-
-    Notes:
-        Every answer is in the cache before it is read, so nothing is paid for twice.
     """
 
     def __init__(self, config: DistillConfig, work: Path, reporter: Reporter) -> None:
+        super().__init__(config, work, reporter)
         self.name = config.mixer
         self._config = config
-        self._work = work
-        self._reporter = reporter
-        self._bill = Bill.of(config)
         self._num_asked = self._num_again = 0
-
-    async def __aenter__(self) -> Self:
-        async with AsyncExitStack() as stack:
-            self._cache = stack.enter_context(open_cache(self._config.cache, self._work))
-            client = Client(self._config, self._cache, self._bill, reporter=self._reporter)
-            self._client = await stack.enter_async_context(client)
-            self._stack = stack.pop_all()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self._stack.aclose()
-        if error is None:
-            self._reporter.note(f"this run: {self._bill.summary(self._client.num_reused)}")
 
     async def mix(self, parts: Iterable[Part]) -> AsyncGenerator[Mixed]:
         """One outcome a part, in their order.
@@ -84,16 +49,16 @@ class ChatMixer:
                     num_done += 1
                     self._num_asked += len(mixed.attempts)
                     self._num_again += len(mixed.attempts) - 1
-                    self._reporter.beside(str(self._bill))
+                    self._reporter.beside(str(self.bill))
                     yield mixed
         except LmmixupError as error:
-            raise with_progress(error, num_done, "clusters", str(self._cache.path)) from error
+            raise self.with_progress(error, num_done, "clusters") from error
 
     async def ask(self, part: Part) -> Mixed:
         """Asks about one part until an answer keeps the contract, or there were enough."""
         attempts: list[Attempt] = []
         for number in range(self._config.num_attempts):
-            outcome = await self._client.ask(self.request(part, number))
+            outcome = await self.client.ask(self.request(part, number))
             attempts.append(Attempt(outcome, self.read(outcome, part)))
             if isinstance(attempts[-1].result, Made) or not isinstance(outcome, Answer):
                 break
@@ -116,24 +81,20 @@ class ChatMixer:
         Notes:
             What a batch gives no answer to is not asked directly; the next run asks for it again.
         """
-        batches = Batches(self._client, self._config, self._work, self._reporter)
+        batches = Batches(self.client, self._config, self._work, self._reporter)
         failures: dict[bytes, Failure] = {}
         for number in range(self._config.num_attempts):
             waiting = (part for part in parts() if self._is_open(part, number))
             failures |= await batches.fetch(self.request(part, number) for part in waiting)
-        self._client.batch_failures = failures
+        self.client.batch_failures = failures
 
     def _is_open(self, part: Part, number: int) -> bool:
         """Whether all attempts before this one were answered, and none with a record."""
         for before in range(number):
-            known = self._cache.get(self.request(part, before).key())
+            known = self.cache.get(self.request(part, before).key())
             if known is None or isinstance(self.read(known[0], part), Made):
                 return False
         return True
-
-    def stop(self) -> None:
-        """Lets no further call out."""
-        self._client.stop()
 
     def figures(self) -> dict[str, Any]:
         """Answers, and how many of them were asked for again."""

@@ -8,13 +8,14 @@ apart as a numbered list, so that no answer stands under a question that it is n
 from __future__ import annotations
 
 import heapq
+import re
 from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self
 
 from lmmixup.distill.config import EXTRACTIVE
 from lmmixup.distill.mixer import Made, Mixed, Refused
-from lmmixup.distill.words import sentences, words
+from lmmixup.distill.words import letters, sentences, words
 from lmmixup.llm.request import BYTES_PER_TOKEN
 
 if TYPE_CHECKING:
@@ -32,6 +33,9 @@ NEW_SHARE = 0.5
 
 FEWEST_WORDS = 4
 """Different words of a sentence that may stand by itself; fewer are a fragment."""
+
+MARKER = re.compile(r"^(?:[-*+\u2022]|\(?\d{1,3}[.)])\s+")
+"""What an item of a list begins with: in another list its number would be a wrong one."""
 
 FIGURES = ("questions", "sentences_redundant", "sentences_fragments", "sentences_over_length")
 
@@ -91,17 +95,16 @@ def extract(pairs: Sequence[Pair], max_tokens: int) -> Extract:
     """
     taken = Extract()
     texts = [pair["completion"].strip() for pair in pairs]
-    heard = [words(text) for text in texts]
-    questions = _questions([words(pair["prompt"]) for pair in pairs], heard)
+    questions = _questions([pair["prompt"] for pair in pairs], texts)
     frame = len(_numbered(len(questions), "")) + len("\n\n") if len(questions) > 1 else 0
     room = max_tokens * BYTES_PER_TOKEN
     answers: list[tuple[str, str]] = []
     for places in questions:
-        known = {place: set(heard[place]) for place in places if texts[place]}
         taken.left.update((place, NO_COMPLETION) for place in places if not texts[place])
-        if not known:
+        answering = [place for place in places if texts[place]]
+        if not answering:
             continue
-        answer = _answer(texts, known, room - frame, taken)
+        answer = _answer(texts, answering, room - frame, taken)
         if answer:
             prompts = (pairs[place]["prompt"].strip() for place in places)
             answers.append((next(filter(None, prompts), ""), answer))
@@ -112,7 +115,7 @@ def extract(pairs: Sequence[Pair], max_tokens: int) -> Extract:
     return taken
 
 
-def _questions(asked: Sequence[list[str]], heard: Sequence[list[str]]) -> list[list[int]]:
+def _questions(asked: Sequence[str], told: Sequence[str]) -> list[list[int]]:
     """Places of records that ask the same, by their first; no prompt goes with the first one.
 
     The same is the same words in the same order, or a long answer that is the same: prompts that
@@ -120,36 +123,53 @@ def _questions(asked: Sequence[list[str]], heard: Sequence[list[str]]) -> list[l
     about the same text.
     """
     groups: list[list[int]] = []
-    by_prompt: dict[tuple[str, ...], list[int]] = {}
-    by_answer: dict[tuple[str, ...], list[int]] = {}
-    for place, (prompt, answer) in enumerate(
-        zip(map(tuple, asked), map(tuple, heard), strict=True)
-    ):
-        group = by_prompt.get(prompt) or by_answer.get(answer)
-        if group is None and not prompt and groups:
+    by_prompt, by_answer = _Groups(0), _Groups(SAME_ANSWER_WORDS)
+    for place, (prompt, answer) in enumerate(zip(asked, told, strict=True)):
+        of_prompt, of_answer = letters(prompt), letters(answer)
+        group = by_prompt.find(of_prompt, prompt) or by_answer.find(of_answer, answer)
+        if group is None and not of_prompt and groups:
             group = groups[0]
         if group is None:
             group = []
             groups.append(group)
         group.append(place)
-        by_prompt.setdefault(prompt, group)
-        if len(answer) >= SAME_ANSWER_WORDS:
-            by_answer.setdefault(answer, group)
+        by_prompt.add(of_prompt, prompt, group)
+        by_answer.add(of_answer, answer, group)
     return groups
 
 
-def _answer(texts: Sequence[str], known: dict[int, set[str]], room: int, taken: Extract) -> str:
-    """One answer to one question, within so many bytes; `known` has the words of each record's."""
-    base = _fullest(known)
+class _Groups:
+    """Groups by texts of the same words; most texts are told apart without being cut into words."""
+
+    def __init__(self, fewest_words: int) -> None:
+        self._fewest_words = fewest_words
+        self._by_letters: dict[str, list[tuple[str, list[int]]]] = {}
+
+    def find(self, key: str, text: str) -> list[int] | None:
+        """The group of a text, by its letters and its words."""
+        for other, group in self._by_letters.get(key, ()):
+            mine = words(text)
+            if len(mine) >= self._fewest_words and mine == words(other):
+                return group
+        return None
+
+    def add(self, key: str, text: str, group: list[int]) -> None:
+        """Takes a text; of several with the same words the first one counts."""
+        self._by_letters.setdefault(key, []).append((text, group))
+
+
+def _answer(texts: Sequence[str], places: Sequence[int], room: int, taken: Extract) -> str:
+    """One answer to one question, within so many bytes, of the texts at some places."""
+    base = places[0] if len(places) == 1 else _fullest({at: set(words(texts[at])) for at in places})
     answer = _beginning(texts[base], room, taken)
     if not answer:
-        taken.left.update(dict.fromkeys(known, OVER_LENGTH))
+        taken.left.update(dict.fromkeys(places, OVER_LENGTH))
         return ""
-    if len(known) == 1:
+    if len(places) == 1:
         return answer
     others = [
-        (place, number, sentence.strip())
-        for place in known
+        (place, number, MARKER.sub("", sentence.strip()))
+        for place in places
         if place != base
         for number, sentence in enumerate(sentences(texts[place]))
     ]
@@ -160,8 +180,6 @@ def _answer(texts: Sequence[str], known: dict[int, set[str]], room: int, taken: 
 
 def _fullest(known: dict[int, set[str]]) -> int:
     """The answer with most of what all answers say: a word weighs as many as have it."""
-    if len(known) == 1:
-        return next(iter(known))
     shared = Counter(word for has in known.values() for word in has)
     return max(known, key=lambda place: (sum(shared[word] for word in known[place]), -place))
 

@@ -5,26 +5,22 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING
 
-from lmmixup.distill.names import new_names
-from lmmixup.distill.negations import new_negations
-from lmmixup.distill.numbers import WEAK_WORDS, Number, numbers, other_values
-from lmmixup.distill.words import spelled, stem
+import numpy as np
+import pyarrow as pa
+
+from lmmixup import ops
+from lmmixup.ops.faithfulness import KINDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
-    from decimal import Decimal
+    from collections.abc import Sequence
 
-Content: TypeAlias = "set[str | Decimal]"
-"""Stems of words and values of numbers."""
+    from numpy.typing import NDArray
 
-Kind = Literal["number", "name", "negation"]
+    from lmmixup.distill.mixer import Made
 
 _CHOICE = re.compile(r"^[ \t]*[A-D]\).*$", re.M)
-
-KINDS: tuple[Kind, ...] = ("number", "name", "negation")
-"""What is looked for."""
 
 
 @dataclass(frozen=True)
@@ -32,11 +28,11 @@ class Unfounded:
     """Something that a made record says and none of its sources does.
 
     Attributes:
-        kind: One of `KINDS`.
+        kind: `number`, `name` or `negation`.
         text: As it stands in the record.
     """
 
-    kind: Kind
+    kind: str
     text: str
 
 
@@ -63,13 +59,20 @@ class Tally:
         self._num_by_kind: Counter[str] = Counter()
         self._num_flagged = 0
 
-    def add(self, coverage: Sequence[float], unfounded: Sequence[Unfounded]) -> None:
-        """Counts one record."""
-        self._num_records += 1
+    def add(self, coverage: NDArray[np.float64], seen: ops.Faithfulness) -> None:
+        """Counts records.
+
+        Args:
+            coverage: Of the sources that went in.
+            seen: What the check says of them.
+        """
+        self._num_records += len(seen.indptr) - 1
         self._num_sources += len(coverage)
-        self._coverage += sum(coverage)
-        self._num_flagged += bool(unfounded)
-        self._num_by_kind.update({one.kind for one in unfounded})
+        self._coverage += float(coverage.sum())
+        self._num_flagged += int(np.count_nonzero(np.diff(seen.indptr)))
+        of_record = np.repeat(np.arange(len(seen.indptr) - 1), np.diff(seen.indptr))
+        for place, kind in enumerate(KINDS):
+            self._num_by_kind[kind] += len(np.unique(of_record[seen.kinds == place]))
 
     def figures(self) -> dict[str, float | int | None]:
         """Mean coverage of a source, flagged records, and those with each kind of finding."""
@@ -79,21 +82,14 @@ class Tally:
 
 
 def check(made: str, sources: Sequence[str]) -> Faithfulness:
-    """Compares a made record with its sources.
+    """Compares one made record with its sources; `ops.check_faithfulness` does so with many.
 
     Args:
         made: All that the record says.
-        sources: All that each source says, at least one.
+        sources: All that each source says.
 
     Returns:
         Coverage of each source, and unfounded numbers, names and negations.
-
-    Notes:
-        Content is stems of words and values of numbers. What several sources say weighs in each
-        of them one through their number, so that what only one says decides its coverage. Numbers
-        are compared by value, names by stem, negations by the words around them. Names and
-        negations are read in English; a language that capitalises all nouns has them all looked
-        up as names. Linear in the texts.
 
     Source:
         Ours; how well it does is in docs/decisions/0019-faithfulness.md.
@@ -108,55 +104,20 @@ def check(made: str, sources: Sequence[str]) -> Faithfulness:
         >>> seen.coverage
         (1.0, 0.0)
     """
-    contents = [_stems(source) | _values(numbers(source)) for source in sources]
-    mentioned = numbers(made)
-    stems = _stems(made)
-    known: Content = set().union(*contents)
-    found = [Unfounded("number", text) for text in _new_numbers(mentioned, known, sources)]
-    new = {one for one in stems.difference(known) if isinstance(one, str)}
-    found += [Unfounded("name", text) for text in new_names(made, new, known, sources)]
-    found += [Unfounded("negation", text) for text in new_negations(made, new, known, sources)]
-    return Faithfulness(_coverage(stems | _values(mentioned), contents), tuple(found))
+    seen = ops.check_faithfulness(
+        pa.array([made], pa.string()),
+        pa.array(sources, pa.string()),
+        np.array([0, len(sources)]),
+        num_threads=1,
+    )
+    kinds = [KINDS[kind] for kind in seen.kinds]
+    return Faithfulness(tuple(seen.coverage.tolist()), tuple(map(Unfounded, kinds, seen.texts)))
 
 
-def said(prompt: str, completion: str, task_type: str | None) -> str:
-    """What a record states: all of it, but for the choices of a multiple choice.
+def said(made: Made) -> str:
+    """What a made record states: all of it, but for the choices of a multiple choice.
 
     Wrong choices are not in the sources, and should not be; the right one is the completion.
     """
-    asked = _CHOICE.sub("", prompt) if task_type == "mcq" else prompt
-    return f"{asked}\n{completion}"
-
-
-def _stems(text: str) -> Content:
-    stems: Content = set(map(stem, spelled(text)))
-    stems.discard("")
-    return stems
-
-
-def _values(found: Iterable[Number]) -> Content:
-    return {value for number in found for value in number.values}
-
-
-def _coverage(own: Content, contents: Sequence[Content]) -> tuple[float, ...]:
-    shared = Counter(one for content in contents for one in content)
-
-    def weight(content: Content) -> float:
-        # By how many share it, so that the sum does not depend on the order of a set.
-        times = Counter(map(shared.__getitem__, content))
-        return sum(times[number] / number for number in sorted(times))
-
-    return tuple(
-        min(weight(content & own) / weight(content), 1.0) if content else 1.0
-        for content in contents
-    )
-
-
-def _new_numbers(mentioned: Sequence[Number], known: Content, sources: Sequence[str]) -> list[str]:
-    new = [
-        number
-        for number in mentioned
-        if number.values.isdisjoint(known) and number.text not in WEAK_WORDS
-    ]
-    others = set().union(*map(other_values, sources)) if new else set()
-    return [number.text for number in new if number.values.isdisjoint(others)]
+    asked = _CHOICE.sub("", made.prompt) if made.task_type == "mcq" else made.prompt
+    return f"{asked}\n{made.completion}"

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from array import array
-from collections import Counter
 from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import pyarrow as pa
 
@@ -19,6 +17,7 @@ if TYPE_CHECKING:
 
     from lmmixup.distill.config import DistillConfig
     from lmmixup.distill.cutting import Cutting
+    from lmmixup.distill.fates import Fates
     from lmmixup.pool import Pool
 
 COLUMNS = ("id", "source", "prompt", "completion", "task_type", "cluster")
@@ -34,6 +33,9 @@ BEYOND_LIMIT = "beyond-limit"
 FRAME_BYTES = 110
 """What `contract.messages` puts around a record at most: marks, labels, newlines."""
 
+MOST_BITS = 1 << 27
+"""Clusters whose numbers take a bit each: 16 MB of them."""
+
 UNTYPED = "qa"
 """Form that a mixer is asked for where the records have no task type in common."""
 
@@ -42,8 +44,7 @@ ALONE = "no-near-record"
 """Why a record stays out of groups of near records."""
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(NamedTuple):
     """One record of a cluster.
 
     Attributes:
@@ -63,6 +64,11 @@ class Source:
     completion: str
     task_type: str | None
     licence: str | None = None
+
+    @property
+    def text(self) -> str:
+        """All that it says."""
+        return f"{self.prompt}\n{self.completion}"
 
     def num_bytes(self) -> int:
         """What it takes of a prompt, at most."""
@@ -106,42 +112,6 @@ Sizing: TypeAlias = "Callable[[Part], int]"
 
 Grouping: TypeAlias = "Callable[[Sequence[Source]], list[list[Source]]]"
 """Groups of a cluster's records; each record is in one."""
-
-
-class Fates:
-    """What became of every record: used, or left over for a reason."""
-
-    def __init__(self) -> None:
-        self._reasons = ["open", "used"]
-        self._codes = array("H")
-
-    def __len__(self) -> int:
-        return len(self._codes)
-
-    def expect(self, number: int) -> None:
-        """Takes so many further records, whose outcome is open."""
-        self._codes.extend([0] * number)
-
-    def use(self, row: int) -> None:
-        """The record went into a made one."""
-        self._codes[row] = 1
-
-    def leave(self, row: int, reason: str) -> None:
-        """The record is left over."""
-        if reason not in self._reasons:
-            self._reasons.append(reason)
-        self._codes[row] = self._reasons.index(reason)
-
-    def reasons(self, start: int, number: int) -> list[str | None]:
-        """Why records are left over; `None` where they are used."""
-        codes = self._codes[start : start + number]
-        if 0 in codes:
-            raise RuntimeError(f"record {start + codes.index(0)} has no outcome")
-        return [None if code == 1 else self._reasons[code] for code in codes]
-
-    def counts(self) -> Counter[str]:
-        """Number of records by reason, and of `used`."""
-        return Counter({self._reasons[code]: n for code, n in Counter(self._codes).items()})
 
 
 class Parts:
@@ -201,12 +171,11 @@ class Parts:
         Raises:
             DataError: A record has no cluster, or a cluster is in two places.
         """
-        done: set[int] = set()
+        visited = _Visited()
         limit = self._config.limit
         for cluster, rows in groupby(self._rows(), key=lambda row: row[0]):
-            if cluster in done:
+            if not visited.add(cluster):
                 raise DataError(f"cluster {cluster} is in two places; sort the pool by cluster")
-            done.add(cluster)
             sources = [source for _, source in rows]
             if limit is not None and self.num_clusters == limit:
                 self._leave(sources, BEYOND_LIMIT)
@@ -287,6 +256,27 @@ class Parts:
     def _leave(self, sources: Sequence[Source], reason: str) -> None:
         for source in sources:
             self._fates.leave(source.row, reason)
+
+
+class _Visited:
+    """Numbers of clusters, a bit each where they count from 0 on."""
+
+    def __init__(self) -> None:
+        self._bits = bytearray()
+        self._others: set[int] = set()
+
+    def add(self, number: int) -> bool:
+        """Takes a number; says whether it is new."""
+        if not 0 <= number < MOST_BITS:
+            is_new = number not in self._others
+            self._others.add(number)
+            return is_new
+        place, bit = divmod(number, 8)
+        if place >= len(self._bits):
+            self._bits.extend(bytes(place + 1 - len(self._bits)))
+        is_new = not self._bits[place] >> bit & 1
+        self._bits[place] |= 1 << bit
+        return is_new
 
 
 CONTRACT_BYTES = max(

@@ -8,7 +8,8 @@ from lmmixup.distill.chat import chat_request
 from lmmixup.distill.config import EXTRACTIVE
 from lmmixup.distill.cutting import cutting_of, turns_of
 from lmmixup.distill.extractive import extract
-from lmmixup.distill.parts import Fates, Parts
+from lmmixup.distill.fates import Fates
+from lmmixup.distill.parts import Parts
 from lmmixup.llm import Prices
 from lmmixup.progress import SILENT, Reporter
 

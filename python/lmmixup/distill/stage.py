@@ -10,9 +10,10 @@ from lmmixup.distill.chat import ChatMixer
 from lmmixup.distill.config import DistillConfig
 from lmmixup.distill.cutting import Cutting, cutting_of
 from lmmixup.distill.extractive import ExtractiveMixer
+from lmmixup.distill.fates import Fates
 from lmmixup.distill.files import DistilledFiles
 from lmmixup.distill.mixer import Refused
-from lmmixup.distill.parts import Fates, Parts
+from lmmixup.distill.parts import Parts
 from lmmixup.errors import DataError
 from lmmixup.llm import Prices, run_async
 from lmmixup.progress import SILENT, Reporter
@@ -48,7 +49,7 @@ def run(
         config: Mixer, lengths, server.
         output: Folder to make.
         overwrite: Replace an output that exists.
-        num_threads: Threads that read the pool; 0 takes all.
+        num_threads: Threads that read the pool and check what is made; 0 takes all.
         reporter: Where progress goes.
 
     Returns:
@@ -84,7 +85,7 @@ def run(
         parts = cut(fates)
         mixer = mixer_of(config, open_run.work, reporter, cutting)
         prices = Prices(config.price_in, config.price_out)
-        files = DistilledFiles(open_run, mixer.name, fates, prices)
+        files = DistilledFiles(open_run, mixer.name, fates, prices, num_threads)
         mixing = _mix(
             mixer,
             parts,
@@ -102,7 +103,7 @@ def run(
             "refused": dict(sorted(files.refused.items())),
             **mixer.figures(),
         }
-        files.finish(pool, num_threads)
+        files.finish(pool)
     if stage_run.result is None:
         raise RuntimeError("the run ended without a result")
     return stage_run.result

@@ -49,7 +49,9 @@ def given_vectors(pool: Records, config: EmbedConfig) -> Embedded:
         vectors, identity = _from_file(Path(config.argument), config.vector_column, ids)
     where = config.argument
     if vectors.ndim != 2 or vectors.shape[1] == 0:
-        raise DataError(f"{where}: vectors must be 2-D (N, D), got shape {vectors.shape}")
+        raise DataError(
+            f"{where}: vectors must be 2-D (N, D), got shape {vectors.shape}; a row for each record"
+        )
     if len(vectors) != len(ids):
         raise DataError(
             f"{where}: expected {len(ids):,} vectors, one a record, got {len(vectors):,}; "
@@ -147,7 +149,10 @@ def unit_rows(vectors: np.ndarray, where: str) -> np.ndarray:
         rows = result[start : start + step]
         bad = ~np.isfinite(rows).all(axis=1)
         if bad.any():
-            raise DataError(f"{where}: row {start + int(np.argmax(bad))} has NaN or infinity")
+            row = start + int(np.argmax(bad))
+            raise DataError(
+                f"{where}: row {row} has NaN or infinity; embed that record again, or drop it"
+            )
         norms = np.linalg.norm(rows.astype(np.float64), axis=1, keepdims=True)
         rows /= np.where(norms == 0, 1, norms).astype(np.float32)
     return result

@@ -189,13 +189,15 @@ class _ManyRows:
         self, penalties: tuple[float, ...], without: int | None = None
     ) -> NDArray[np.float64]:
         """Ridge weights for each penalty; the constant, which is last, bears none."""
-        folds = np.arange(NUM_FOLDS) != (-1 if without is None else without)
-        gram, moment = self._gram[folds].sum(axis=0), self._moment[folds].sum(axis=0)
+        folds = [fold for fold in range(NUM_FOLDS) if fold != without]
+        gram, moment = sum(self._gram[fold] for fold in folds), self._moment[folds].sum(axis=0)
+        diagonal = np.diagonal(gram).copy()
         solved = []
         for penalty in penalties:
             ridge = np.full(len(gram), penalty)
             ridge[-1] = 1e-9
-            solved.append(np.linalg.solve(gram + np.diag(ridge), moment))
+            np.fill_diagonal(gram, diagonal + ridge)
+            solved.append(np.linalg.solve(gram, moment))
         return np.array(solved)
 
 

@@ -1,8 +1,8 @@
 """The one client for every stage that asks an LLM.
 
 `CallConfig` has the options that such stages share and `LLMConfig` those of stages that want JSON,
-`Client` answers a `ChatRequest` from the cache or from the server, `answers` streams many of them
-in order, and `Bill` says what they use and cost.
+`Client` answers a `ChatRequest` from the cache or from the server, `Session` opens both, `answers`
+streams many of them in order, and `Bill` says what they use and cost.
 """
 
 from lmmixup.llm.batch import Batches
@@ -11,6 +11,7 @@ from lmmixup.llm.client import Client
 from lmmixup.llm.config import CallConfig, LLMConfig
 from lmmixup.llm.cost import Bill, Prices
 from lmmixup.llm.request import Answer, ChatRequest, Failure, Outcome
+from lmmixup.llm.session import Session
 from lmmixup.llm.stream import answers, run_async, with_progress
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "LLMConfig",
     "Outcome",
     "Prices",
+    "Session",
     "answers",
     "open_cache",
     "run_async",

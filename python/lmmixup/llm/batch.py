@@ -128,6 +128,7 @@ class Batches:
                 outcome = await self._client.ask(first)
                 if isinstance(outcome, Failure):
                     raise ServerError(f"no batch was made: {outcome.detail}")
+                self._client.num_fetched += 1
         return left
 
     def _write_files(self, requests: Iterator[ChatRequest]) -> Iterator[str]:
@@ -147,7 +148,8 @@ class Batches:
                     full = num_requests >= MOST_REQUESTS or file.tell() >= MOST_BYTES
                     following = None if full else next(requests, None)
             open_batches = (one for one in self._states.values() if not one.is_collected)
-            self._client.bill.check(most + sum(one.most_cost for one in open_batches))
+            most_open = sum(one.most_cost for one in open_batches)
+            self._client.bill.check(most + most_open, f"{num_requests:,} requests in a batch")
             self._states[name] = BatchState(digest.hexdigest(), num_requests, most)
             self._save(name)
             yield name
@@ -258,6 +260,7 @@ class Batches:
         self._client.cache.put_all(rows)
         for *_, answer in rows:
             self._client.bill.charge(answer)
+        self._client.num_fetched += len(rows)
         for key in sorted(waiting):
             state.failed[key.hex()] = (f"batch {status}", f"batch {state.batch_id} left it out")
         state.is_collected = True

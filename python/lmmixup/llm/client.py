@@ -45,7 +45,7 @@ class Client:
     Attributes:
         server: The server.
         cache: The cache.
-        num_reused: Answers that came from the cache.
+        num_fetched: Answers that a batch put into the cache for this run.
         batch_failures: Set after a batch: what is neither here nor in the cache is not asked.
 
     Raises:
@@ -81,7 +81,8 @@ class Client:
         )
         self.cache = cache
         self.bill = bill
-        self.num_reused = 0
+        self.num_fetched = 0
+        self._num_read = 0
         self.batch_failures: dict[bytes, Failure] | None = None
         self._config = config
         self._structured = config.structured if isinstance(config, LLMConfig) else "off"
@@ -130,7 +131,7 @@ class Client:
         known = self.cache.get(key)
         if known is not None:
             self._say_where_from(known[1])
-            self.num_reused += 1
+            self._num_read += 1
             return known[0]
         if self.batch_failures is not None:
             return self.batch_failures.get(key, NOT_ASKED)
@@ -149,6 +150,11 @@ class Client:
             raise
         finally:
             del self._under_way[key]
+
+    @property
+    def num_reused(self) -> int:
+        """Answers that came from the cache and were there before this run."""
+        return max(0, self._num_read - self.num_fetched)
 
     def stop(self) -> None:
         """Lets no further call out; those that are under way go on."""

@@ -126,12 +126,12 @@ class Bill:
         self.num_uncounted += not answer.is_counted
         self._spent += self.prices.cost(answer.prompt_tokens, answer.completion_tokens) or 0.0
 
-    def check(self, most: float) -> None:
-        """Raises `CostLimitError` where requests of this highest cost do not fit."""
+    def check(self, most: float, what: str = "the next request") -> None:
+        """Raises `CostLimitError` where something of this highest cost does not fit."""
         if self._max_cost is not None and self._spent + self._set_aside + most > self._max_cost:
             raise CostLimitError(
-                f"stopped at max_cost {self._max_cost:g}: {self._spent:.4f} is spent, and the "
-                f"next request could cost {most:.4f}"
+                f"stopped at max_cost {self._max_cost:g}: {self._spent:.4f} is spent, and {what} "
+                f"could cost {most:.4f}"
             )
 
     def release(self, set_aside: float, *, is_paid: bool) -> None:

@@ -16,6 +16,7 @@ from lmmixup.llm import Answer
 from lmmixup.mixture.choices import Choices
 from lmmixup.mixture.draft import Refusal
 from lmmixup.mixture.fuse import pairs
+from lmmixup.mixture.pieces import Piece, Tally, keep_piece, load_piece
 from lmmixup.mixture.samples import EDITS_SCHEMA, SAMPLES_SCHEMA, make_sample
 from lmmixup.mixture.teacher import Ask, Written, random_for
 
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from lmmixup.mixture.config import MixtureConfig
     from lmmixup.mixture.draft import Attempt
     from lmmixup.mixture.passage import Passage
-    from lmmixup.mixture.samples import Sample
     from lmmixup.mixture.teacher import Fused, Teacher
     from lmmixup.parquet import ParquetSink
     from lmmixup.stage import StageRun
@@ -69,11 +69,7 @@ class Builder:
         num_threads: 0 takes all cores.
 
     Attributes:
-        refused: Passages without a record, by task type and reason.
-        made: Samples, by part and task type.
-        num_fused: Samples of two records.
-        num_left_out: Variants that did not fit a prompt.
-        num_too_long: Samples that did not fit a prompt at all.
+        tallies: What was made of each part, and what was not.
         used: Ids of the texts that are in a sample.
     """
 
@@ -85,9 +81,7 @@ class Builder:
         self._run = run
         self._num_threads = num_threads
         self._edits = run.writer("edits.parquet", EDITS_SCHEMA)
-        self.refused: dict[str, Counter[str]] = {kind: Counter() for kind in config.task_types}
-        self.made: dict[str, Counter[str]] = {}
-        self.num_fused = self.num_left_out = self.num_too_long = 0
+        self.tallies: dict[str, Tally] = {}
         self.used: set[str] = set()
         self._answers: ParquetSink | None = None
         self._num_written = self._num_refused = 0
@@ -106,24 +100,39 @@ class Builder:
         Returns:
             The rows that were written, in a seeded order.
         """
+        # A model's answers are in its cache; what rules made is kept part by part.
+        folder = self._run.work / "parts" / part if self._config.model is None else None
+        piece = load_piece(folder) if folder else None
+        if piece is None:
+            piece = await self._piece(part, passages, articles)
+            if folder:
+                keep_piece(piece, folder)
+        self.tallies[part] = piece.tally
+        self.used.update(text for row in piece.rows for text in row["texts"])
+        self._put(part, piece)
+        return piece.rows
+
+    async def _piece(
+        self, part: str, passages: Sequence[Passage], articles: Sequence[str]
+    ) -> Piece:
         article_of = {one.row: article for one, article in zip(passages, articles, strict=True)}
         self._know(passages)
-        rows: list[dict[str, Any]] = []
-        edits: list[dict[str, Any]] = []
+        piece = Piece([], [], Tally())
         for kind in self._config.task_types:
-            written = await self._write(part, kind, passages)
+            written = await self._write(part, kind, passages, piece.tally)
             for sources, fused in await self._groups(written, article_of):
                 group = [(one, article_of[one.ask.passage.row]) for one in sources]
                 sample = make_sample(group, fused, self._config)
                 if sample is None:
-                    self.num_too_long += 1
+                    piece.tally.num_too_long += 1
                     continue
-                self._count(part, kind, sample, fused)
-                rows.append(sample.row)
-                edits += sample.edits
-        random_for(self._config, "rows", part).shuffle(rows)
-        self._put(part, rows, edits)
-        return rows
+                piece.tally.made[kind] += 1
+                piece.tally.num_fused += fused is not None
+                piece.tally.num_left_out += sample.num_left_out
+                piece.rows.append(sample.row)
+                piece.edits += sample.edits
+        random_for(self._config, "rows", part).shuffle(piece.rows)
+        return piece
 
     def _know(self, passages: Sequence[Passage]) -> None:
         near_NK = np.full((len(passages), 1), -1, np.int32)
@@ -135,8 +144,11 @@ class Builder:
         vectors_ND = embed_texts(texts, self._config.embed_config(), num_threads=self._num_threads)
         return ops.knn(vectors_ND, min(k, len(texts) - 1), num_threads=self._num_threads)
 
-    async def _write(self, part: str, kind: str, passages: Sequence[Passage]) -> list[Written]:
+    async def _write(
+        self, part: str, kind: str, passages: Sequence[Passage], tally: Tally
+    ) -> list[Written]:
         config = self._config
+        refused = tally.refused.setdefault(kind, Counter())
         asks = (Ask(one, kind, num_variants(config, kind, one)) for one in passages)
         written: list[Written] = []
         num_done = 0
@@ -146,7 +158,7 @@ class Builder:
                 num_done += 1
                 self._run.reporter(f"write {part} {kind}", num_done, len(passages))
                 if isinstance(outcome, Refusal):
-                    self.refused[kind][outcome.reason] += 1
+                    refused[outcome.reason] += 1
                     self._num_refused += 1
                     self._last = f"{outcome.reason}: {outcome.detail}"
                     self._check_worth()
@@ -199,18 +211,12 @@ class Builder:
             "the teacher, or go on with keep_going"
         )
 
-    def _count(self, part: str, kind: str, sample: Sample, fused: Fused | None) -> None:
-        self.made.setdefault(part, Counter())[kind] += 1
-        self.num_fused += fused is not None
-        self.num_left_out += sample.num_left_out
-        self.used.update(sample.row["texts"])
-
-    def _put(self, part: str, rows: list[dict[str, Any]], edits: list[dict[str, Any]]) -> None:
+    def _put(self, part: str, piece: Piece) -> None:
         sink = self._run.writer(f"{part}.parquet", SAMPLES_SCHEMA)
-        for start in range(0, len(rows), ROWS_AT_A_TIME):
-            some = rows[start : start + ROWS_AT_A_TIME]
+        for start in range(0, len(piece.rows), ROWS_AT_A_TIME):
+            some = piece.rows[start : start + ROWS_AT_A_TIME]
             sink.write(pa.RecordBatch.from_pylist(some, schema=SAMPLES_SCHEMA))
-        self._edits.write(pa.RecordBatch.from_pylist(edits, schema=EDITS_SCHEMA))
+        self._edits.write(pa.RecordBatch.from_pylist(piece.edits, schema=EDITS_SCHEMA))
 
 
 def num_variants(config: MixtureConfig, kind: str, passage: Passage) -> int:

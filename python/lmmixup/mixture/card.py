@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from lmmixup.mixture.degrade import WEIGHTS
 from lmmixup.mixture.samples import EDITS_SCHEMA, SAMPLES_SCHEMA
 from lmmixup.mixture.split import PARTS
+from lmmixup.mixture.worsen import WEIGHTS
 from lmmixup.stage import file_sha256
 
 if TYPE_CHECKING:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import AsyncExitStack, aclosing
-from typing import TYPE_CHECKING, Any, Self
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
 
 from lmmixup.errors import LmmixupError
-from lmmixup.llm import Answer, Bill, Client, answers, open_cache, with_progress
+from lmmixup.llm import Answer, Session, answers
 from lmmixup.mixture.draft import Attempt, Draft, Refusal
 from lmmixup.mixture.requests import (
     degrade_request,
@@ -23,7 +23,6 @@ from lmmixup.rate.scores import Unrated, read_scores
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterable
     from pathlib import Path
-    from types import TracebackType
 
     from lmmixup.llm import ChatRequest
     from lmmixup.mixture.choices import Choices
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     from lmmixup.progress import Reporter
 
 
-class ChatTeacher:
+class ChatTeacher(Session):
     """Has a model write, rate, degrade and fuse; asks again where an answer cannot be used.
 
     Args:
@@ -42,39 +41,16 @@ class ChatTeacher:
         work: Folder that survives a kill.
         reporter: Is told tokens and cost.
 
-    Notes:
-        Every answer is in the cache before it is read, so nothing is paid for twice.
-
     Source:
         METHOD §2.
     """
 
     def __init__(self, config: MixtureConfig, work: Path, reporter: Reporter) -> None:
+        super().__init__(config, work, reporter)
         self.name = config.teacher
         self._config = config
-        self._work = work
-        self._reporter = reporter
         self._rubrics = load_rubrics(None)
-        self._bill = Bill.of(config)
         self._num_done = self._num_answers = self._num_again = 0
-
-    async def __aenter__(self) -> Self:
-        async with AsyncExitStack() as stack:
-            self._cache = stack.enter_context(open_cache(self._config.cache, self._work))
-            client = Client(self._config, self._cache, self._bill, reporter=self._reporter)
-            self._client = await stack.enter_async_context(client)
-            self._stack = stack.pop_all()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        await self._stack.aclose()
-        if error is None:
-            self._reporter.note(f"this run: {self._bill.summary(self._client.num_reused)}")
 
     def know(self, choices: Choices) -> None:
         """A model needs no list of specifics."""
@@ -93,7 +69,7 @@ class ChatTeacher:
                     self._count(outcome)
                     yield outcome
         except LmmixupError as error:
-            raise self._with_progress(error) from error
+            raise self.with_progress(error, self._num_done, "records") from error
 
     async def fuse(self, pairs: Iterable[tuple[Written, Written]]) -> AsyncGenerator[FusedOutcome]:
         """One outcome a pair, in their order.
@@ -108,15 +84,11 @@ class ChatTeacher:
                     self._count(outcome)
                     yield outcome
         except LmmixupError as error:
-            raise self._with_progress(error) from error
+            raise self.with_progress(error, self._num_done, "records") from error
 
     def figures(self) -> dict[str, Any]:
         """Answers, and how many of them were asked for again."""
         return {"answers": self._num_answers, "answers_asked_again": self._num_again}
-
-    def stop(self) -> None:
-        """Lets no further call out."""
-        self._client.stop()
 
     async def ask_write(self, ask: Ask) -> Outcome:
         """Writes one record and its variants."""
@@ -160,7 +132,7 @@ class ChatTeacher:
         """A record that rates high enough, or why there is none."""
         refusal = Refusal("not-asked")
         for number in range(self._config.retries + 1):
-            outcome = await self._client.ask(request(number))
+            outcome = await self.client.ask(request(number))
             if not isinstance(outcome, Answer):
                 attempts.append(Attempt("write", number, outcome, outcome.reason))
                 return Refusal(outcome.reason, outcome.detail)
@@ -181,7 +153,7 @@ class ChatTeacher:
         """Variants of a record, or why there are none."""
         variants: tuple[Variant, ...] | Refusal = Refusal("not-asked")
         for number in range(self._config.retries + 1):
-            outcome = await self._client.ask(degrade_request(ask, record, self._config, number))
+            outcome = await self.client.ask(degrade_request(ask, record, self._config, number))
             if isinstance(outcome, Answer):
                 variants = read_variants(outcome, record, ask, self._config)
             else:
@@ -195,7 +167,7 @@ class ChatTeacher:
         self, kind: str, record: Record, number: int, attempts: list[Attempt]
     ) -> int | Refusal:
         request = rate_request(self._judge, self._rubrics, kind, record, self._config)
-        outcome = await self._client.ask(request)
+        outcome = await self.client.ask(request)
         if not isinstance(outcome, Answer):
             rated: int | Refusal = Refusal("unrated", f"{outcome.reason}: {outcome.detail}")
         else:
@@ -214,10 +186,7 @@ class ChatTeacher:
         self._num_done += 1
         self._num_answers += len(outcome.attempts)
         self._num_again += sum(one.number > 0 for one in outcome.attempts)
-        self._reporter.beside(str(self._bill))
-
-    def _with_progress(self, error: LmmixupError) -> LmmixupError:
-        return with_progress(error, self._num_done, "records", str(self._cache.path))
+        self._reporter.beside(str(self.bill))
 
 
 class _Writer:

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from lmmixup.contract import FORMS, parse, split_answer
 from lmmixup.llm import Answer, ChatRequest
 from lmmixup.marks import mark_of
-from lmmixup.mixture.degrade import (
+from lmmixup.mixture.draft import Refusal, Variant
+from lmmixup.mixture.worsen import (
     INFORMATION,
     LOWEST_COST,
     REASONING,
@@ -19,7 +20,6 @@ from lmmixup.mixture.degrade import (
     WEIGHTS,
     WRONG,
 )
-from lmmixup.mixture.draft import Refusal, Variant
 from lmmixup.rate.prompt import judge_messages, judge_request
 from lmmixup.rate.rubric import Rubric, rubric_for
 

@@ -10,10 +10,10 @@ import pyarrow as pa
 
 from lmmixup.contract import join_answer, messages, render
 from lmmixup.llm.request import BYTES_PER_TOKEN
-from lmmixup.mixture.degrade import NOISE, WEIGHTS
 from lmmixup.mixture.noise import add_noise
 from lmmixup.mixture.teacher import random_for
 from lmmixup.mixture.think import think
+from lmmixup.mixture.worsen import NOISE, WEIGHTS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -76,7 +76,7 @@ def run(
         builder = Builder(config, teacher, open_run, num_threads=num_threads)
         records = LibraryRecords(config)
         run_async(_build(builder, teacher, texts, records, config))
-        made = {part: dict(builder.made.get(part, {})) for part in PARTS}
+        made = {part: dict(builder.tallies[part].made) for part in PARTS}
         figures = _figures(texts, builder, teacher, made)
         if config.library:
             found = build_libraries(open_run, records, config, num_threads=num_threads)
@@ -121,17 +121,22 @@ async def _build(
 def _figures(
     texts: Texts, builder: Builder, teacher: Teacher, made: dict[str, dict[str, int]]
 ) -> dict[str, Any]:
+    tallies = builder.tallies.values()
+    refused: dict[str, Counter[str]] = {}
+    for tally in tallies:
+        for kind, reasons in tally.refused.items():
+            refused.setdefault(kind, Counter()).update(reasons)
     return {
         "teacher": teacher.name,
         "passages": len(texts.passages),
         "passages_too_short": texts.num_short,
         "articles": len(set(texts.articles)),
         **{part: sum(made[part].values()) for part in PARTS},
-        "samples_fused": builder.num_fused,
-        "samples_too_long": builder.num_too_long,
-        "variants_left_out": builder.num_left_out,
+        "samples_fused": sum(one.num_fused for one in tallies),
+        "samples_too_long": sum(one.num_too_long for one in tallies),
+        "variants_left_out": sum(one.num_left_out for one in tallies),
         "samples": made,
-        "refused": {kind: dict(sorted(n.items())) for kind, n in builder.refused.items()},
+        "refused": {kind: dict(sorted(n.items())) for kind, n in refused.items()},
         **teacher.figures(),
     }
 
@@ -153,4 +158,4 @@ def _account(run: StageRun, pool: Pool, texts: Texts, builder: Builder) -> None:
             against=pa.array([texts.against.get(place) for place in places], pa.string()),
         )
     run.counts.input = len(texts.ids) + sum(1 for _ in pool.rejects)
-    run.counts.made = sum(Counter(n).total() for n in builder.made.values())
+    run.counts.made = sum(one.made.total() for one in builder.tallies.values())

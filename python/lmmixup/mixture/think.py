@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lmmixup.mixture.degrade import INFORMATION, NOISE, REASONING, REDUNDANT, VAGUE, WRONG
+from lmmixup.mixture.worsen import INFORMATION, NOISE, REASONING, REDUNDANT, VAGUE, WRONG
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

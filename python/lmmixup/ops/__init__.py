@@ -16,6 +16,7 @@ from lmmixup.ops.cluster import (
     most_partitionable,
 )
 from lmmixup.ops.embed import embed_lexical, embed_static
+from lmmixup.ops.faithfulness import Faithfulness, check_faithfulness
 from lmmixup.ops.families import (
     Families,
     KeepRule,
@@ -43,6 +44,7 @@ OnProgress = Callable[[str, int, int], None]
 
 __all__ = [
     "EXACT_UP_TO",
+    "Faithfulness",
     "Families",
     "Index",
     "IndexInfo",
@@ -52,6 +54,7 @@ __all__ = [
     "Neighbours",
     "OnProgress",
     "Prepared",
+    "check_faithfulness",
     "cluster_graph",
     "cluster_mergeit",
     "cluster_paper",

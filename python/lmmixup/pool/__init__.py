@@ -4,7 +4,7 @@
 not detect and convert again; `export` gives the original columns back.
 """
 
-from lmmixup.pool.added import Widened, widen
+from lmmixup.pool.added import Widened, beside, widen
 from lmmixup.pool.export import export
 from lmmixup.pool.head import head
 from lmmixup.pool.importing import PoolConfig, run
@@ -24,6 +24,7 @@ __all__ = [
     "RejectLog",
     "SourceStats",
     "Widened",
+    "beside",
     "export",
     "head",
     "open_pool",

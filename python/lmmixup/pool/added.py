@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from lmmixup.pool.layout import free_name, with_metadata
+from lmmixup.pool.layout import canonical_layout, free_name, with_metadata
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,3 +77,26 @@ def widen(layout: Layout, added: pa.Schema) -> Widened:
     schema = with_metadata(pa.schema([*fields, *added]), layout.schema_name, originals).schema
     gone = tuple(name for name in layout.schema.names if name not in sources)
     return Widened(schema, tuple(sources), gone)
+
+
+def beside(records: pa.Table, added: pa.Schema) -> tuple[pa.Table, tuple[str, ...]]:
+    """Records in memory, with names under which their columns can stand beside a stage's.
+
+    Args:
+        records: All columns of a pool.
+        added: The stage's columns.
+
+    Returns:
+        The records as `widen` names their columns, without those that give way; and the names
+        of the latter.
+
+    Source:
+        Ours.
+    """
+    layout = canonical_layout(records.schema)
+    if layout is None:
+        return records, ()
+    widened = widen(layout, added)
+    names = widened.schema.names[: len(widened.sources)]
+    kept = records.select(list(widened.sources)).rename_columns(names)
+    return kept.replace_schema_metadata(widened.schema.metadata), widened.replaced

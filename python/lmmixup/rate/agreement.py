@@ -1,4 +1,4 @@
-"""How far raters of the same records agree."""
+"""How far two raters agree, counted as their ratings go by."""
 
 from __future__ import annotations
 
@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lmmixup.agreement import quadratic, unequal, weighted_kappa
-from lmmixup.errors import DataError
 from lmmixup.rate.scores import NUM_CLASSES
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import NDArray
 
 
 class AgreementTable:
@@ -22,6 +21,16 @@ class AgreementTable:
 
     Attributes:
         counts: (C, C) int64, the first rater's rating by the second's.
+
+    Source:
+        Cohen 1960 and 1968.
+
+    Example:
+        >>> table = AgreementTable()
+        >>> for first, second in ((0, 0), (1, 1), (2, 2), (2, 3)):
+        ...     table.add(first, second)
+        >>> table.figures()
+        {'num_records': 4, 'exact': 0.75, 'kappa': 0.666667, 'qwk': 0.875}
     """
 
     def __init__(self, num_classes: int = NUM_CLASSES) -> None:
@@ -32,7 +41,13 @@ class AgreementTable:
         self.counts[first, second] += 1
 
     def figures(self) -> dict[str, float | int | None]:
-        """Exact agreement, Cohen's kappa and its quadratic weighting; see `agreement`."""
+        """What the counts say.
+
+        Returns:
+            `num_records`; `exact`, the share of equal ratings; Cohen's `kappa`; and `qwk`, which
+            weighs a disagreement by the square of its size. `None` where one is not defined: no
+            record, or one single rating everywhere.
+        """
         total = int(self.counts.sum())
         if total == 0:
             return {"num_records": 0, "exact": None, "kappa": None, "qwk": None}
@@ -48,37 +63,3 @@ class AgreementTable:
 def _known(kappa: float) -> float | None:
     """Rounded, or `None` where both gave one and the same rating to everything."""
     return None if np.isnan(kappa) else round(kappa, 6)
-
-
-def agreement(first: ArrayLike, second: ArrayLike) -> dict[str, float | int | None]:
-    """Agreement of two raters.
-
-    Args:
-        first: (N,) ratings 0..5 of one rater; NaN or `None` is unrated.
-        second: (N,) ratings of the other.
-
-    Returns:
-        `num_records` that both rated, `exact` share of equal ratings, Cohen's `kappa`, and
-        `qwk`, which weighs a disagreement by the square of its size. `None` where it is not
-        defined: no common record, or one single rating everywhere.
-
-    Raises:
-        DataError: The lengths differ, or a rating is not a whole number of 0..5.
-
-    Source:
-        Cohen 1960 and 1968.
-
-    Example:
-        >>> agreement([0, 1, 2, 2], [0, 1, 2, 3])
-        {'num_records': 4, 'exact': 0.75, 'kappa': 0.666667, 'qwk': 0.875}
-    """
-    one, two = (np.asarray(ratings, np.float64) for ratings in (first, second))
-    if one.shape != two.shape or one.ndim != 1:
-        raise DataError(f"expected two (N,) arrays of ratings, got {one.shape} and {two.shape}")
-    both = ~(np.isnan(one) | np.isnan(two))
-    pairs = np.stack([one[both], two[both]])
-    if not ((pairs == np.floor(pairs)) & (pairs >= 0) & (pairs < NUM_CLASSES)).all():
-        raise DataError(f"expected ratings in 0..{NUM_CLASSES - 1}, got others")
-    table = AgreementTable()
-    np.add.at(table.counts, tuple(pairs.astype(np.int64)), 1)
-    return table.figures()

@@ -135,6 +135,8 @@ class _Rating:
         run.counts.input = tally.num_records + len(self._pool.rejects)
         run.figures = {**tally.figures(), "rubrics": self._rubric_digests()}
         self._reporter.note(f"this run: {self._bill.summary(panel.num_reused)}")
+        for sentence in tally.sentences():
+            self._reporter.note(sentence)
         if warning := tally.warning():
             self._reporter.note(warning)
 

@@ -11,7 +11,7 @@ from lmmixup.rate.agreement import AgreementTable
 from lmmixup.rate.scores import NUM_CLASSES, Scores, Unrated
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from lmmixup.rate.rows import Judged
 
@@ -97,6 +97,13 @@ class Tally:
             }
         return figures
 
+    def sentences(self) -> Iterator[str]:
+        """How far each pair of judges agrees, and each judge with itself."""
+        for (one, two), table in self._between.items():
+            yield _sentence(f"{self._judges[one]} and {self._judges[two]}", table)
+        for name, table in zip(self._judges, self._within, strict=False):
+            yield _sentence(f"{name} asked again", table)
+
     def warning(self) -> str | None:
         """A sentence where the ratings say little, or `None`."""
         most = max(self.ratings)
@@ -105,6 +112,17 @@ class Tally:
         rating = self.ratings.index(most)
         share = most / self.num_rated
         return f"{share:.0%} of the ratings are {rating}: they say little about the records"
+
+
+def _sentence(who: str, table: AgreementTable) -> str:
+    shown = {
+        name: "not defined" if value is None else f"{value:.3f}"
+        for name, value in table.figures().items()
+    }
+    return (
+        f"{who}, {int(table.counts.sum()):,} pairs of ratings: exact {shown['exact']}, kappa "
+        f"{shown['kappa']}, quadratic weighted kappa {shown['qwk']}"
+    )
 
 
 def _add_pair(table: AgreementTable, first: int | None, second: int | None) -> None:

@@ -2,12 +2,14 @@
 
 from lmmixup.reference.cluster import cluster_quality
 from lmmixup.reference.embed import embed_lexical, lexical_words
+from lmmixup.reference.faithfulness import check_faithfulness
 from lmmixup.reference.families import families_of, jaccard, semantic_families, shingles
 from lmmixup.reference.knn import knn
 from lmmixup.reference.knn_bayes import posterior, transition
 from lmmixup.reference.pack import pack
 
 __all__ = [
+    "check_faithfulness",
     "cluster_quality",
     "embed_lexical",
     "families_of",

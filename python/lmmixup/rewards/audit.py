@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +66,7 @@ class Audit:
         num_groups: Groups of outputs to one prompt.
         zero_variance: Share of groups from which nothing is learnt.
         unscored: Share of outputs without a combined reward.
+        unscored_reasons: How many there are by reason.
         alignment_thresholds: Least cosine that counts as aligned, by library.
         rows: One entry for each task type and reward, and for all together where there are several.
         warnings: Sentences on what should be mended first; empty where all is well.
@@ -74,6 +76,7 @@ class Audit:
     num_groups: int
     zero_variance: float
     unscored: float
+    unscored_reasons: dict[str, int]
     alignment_thresholds: dict[str, float]
     rows: tuple[ComponentAudit, ...]
     warnings: tuple[str, ...]
@@ -94,7 +97,7 @@ def audit(
     """Rewards a sample and says what is wrong with the rewards.
 
     Args:
-        rewards: What is looked at; its `max_reward_errors` applies.
+        rewards: What is looked at; its `max_reward_errors` ends nothing here.
         completions: N outputs.
         groups_N: (N,) number of the prompt of each.
         task_type: N task types.
@@ -103,20 +106,17 @@ def audit(
     Returns:
         Shares, correlations and warnings.
 
-    Raises:
-        RewardError: More errors than `max_reward_errors`.
-
     Source:
         Ours.
     """
-    parts = rewards.components(completions, task_type=task_type, **columns)
+    parts, why = rewards.look(completions, task_type=task_type, **columns)
     parts["combined"] = rewards.weigh(parts, task_type)
     advantages = group_advantages(parts["combined"], groups_N)
     num_bytes = np.array([len(completion_text(c).encode()) for c in completions])
-    branches = _branches(rewards.config.mapping)
     rows = []
     kinds = sorted({str(kind) for kind in task_type})
     for kind in kinds if len(kinds) == 1 else [*kinds, "all"]:
+        branches = _branches(rewards.config.mapping, kind)
         here = [kind in ("all", str(given)) for given in task_type]
         for name, values in parts.items():
             weighed = [
@@ -136,14 +136,17 @@ def audit(
         num_groups,
         zero_variance,
         unscored,
+        dict(Counter(why.values()).most_common()),
         rewards.alignment_thresholds,
         tuple(rows),
         warnings,
     )
 
 
-def _branches(mapping: str) -> dict[str, tuple[float, ...]]:
-    own = {"alignment": (0.0, 1.0), "format": FORMAT_BRANCHES}
+def _branches(mapping: str, task_type: str) -> dict[str, tuple[float, ...]]:
+    """The values that each reward should take; a paragraph in its tags has the right form."""
+    form = (0.0, 1.0) if task_type == "para" else FORMAT_BRANCHES
+    own: dict[str, tuple[float, ...]] = {"alignment": (0.0, 1.0), "format": form}
     return own | ({"quality": BRANCHES[mapping]} if mapping in BRANCHES else {})
 
 

@@ -1,25 +1,21 @@
-"""The rewards that need a library, and the one that joins all three."""
+"""The three rewards as plain functions, and the one that joins them."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pyarrow as pa
 
 from lmmixup.contract import parse
-from lmmixup.errors import ArgumentError, LmmixupError, RewardError
-from lmmixup.library import Libraries, open_libraries
-from lmmixup.rewards.alignment import known_threshold
+from lmmixup.errors import RewardError
+from lmmixup.library import open_libraries
 from lmmixup.rewards.form import completion_text, format_reward
-from lmmixup.rewards.mapping import map_scores
+from lmmixup.rewards.scoring import Scored, Scoring
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from numpy.typing import NDArray
-
-    from lmmixup.library import Library
+    from lmmixup.library import Libraries, Library
     from lmmixup.rewards.config import RewardConfig
     from lmmixup.rewards.form import Completion
 
@@ -35,6 +31,8 @@ WEIGHTS: dict[str, dict[str, float]] = {
 """Weight of each reward by task type (METHOD §5)."""
 
 COMPONENTS = ("quality", "alignment", "format")
+
+UNKNOWN = f"a task type is none of {', '.join(WEIGHTS)}"
 
 
 class Rewards:
@@ -68,15 +66,8 @@ class Rewards:
     ) -> None:
         self.config = config
         self.num_errors = 0
-        self._libraries = open_libraries(config.library) if libraries is None else libraries
-        self._num_threads = num_threads
-        self._vectors: dict[int, dict[str, NDArray[np.float32]]] = {}
-        for name, library in self._libraries:
-            if library.config.text != "completion":
-                raise ArgumentError(
-                    f"the library {name!r} embeds whole records, but rewards see answers alone; "
-                    "build it with --text completion"
-                )
+        opened = open_libraries(config.library) if libraries is None else libraries
+        self._scoring = Scoring(config, opened, num_threads)
         self.alignment_thresholds = self._thresholds()
 
     def quality(
@@ -87,26 +78,9 @@ class Rewards:
         **columns: Any,
     ) -> list[float | None]:
         """What the library thinks of each answer, 0 to 1; `None` where it cannot say."""
-        del columns
-        answers = _answers(completions)
-        out: list[float | None] = [0.0 if answer == "" else None for answer in answers]
-        for library, rows in self._by_library(answers, task_type):
-            texts = [answers[row] for row in rows]
-            try:
-                vectors_QD = self._embed(library, texts)
-                num_bytes = [(0, len(text.encode())) for text in texts]
-                scores = library.score(
-                    vectors_QD, np.array(num_bytes, np.int64), num_threads=self._num_threads
-                )
-            except LmmixupError as error:
-                self._fail(len(rows), str(error))
-                continue
-            # What has no vector says nothing that the library knows: no word, no reward.
-            rewards_Q = map_scores(scores.posterior_QC, self.config.mapping)
-            rewards_Q = np.where(vectors_QD.any(axis=1), rewards_Q, 0.0)
-            for row, reward in zip(rows, rewards_Q, strict=True):
-                out[row] = float(reward)
-        return out
+        scored = self._scored("quality", completions, task_type, columns)
+        self._count(scored.why)
+        return scored.values
 
     def alignment(
         self,
@@ -116,26 +90,9 @@ class Rewards:
         **columns: Any,
     ) -> list[float | None]:
         """1 where an answer is near enough to its reference, else 0; `None` without reference."""
-        answers = _answers(completions)
-        references = self._references(columns, len(answers))
-        out: list[float | None] = [0.0 if answer == "" else None for answer in answers]
-        for library, rows in self._by_library(answers, task_type):
-            known = [row for row in rows if references[row]]
-            self._fail(len(rows) - len(known), "an output has no reference")
-            if not known:
-                continue
-            try:
-                pairs = self._embed(
-                    library, [answers[row] for row in known] + [references[row] for row in known]
-                )
-            except LmmixupError as error:
-                self._fail(len(known), str(error))
-                continue
-            cosines = (pairs[: len(known)] * pairs[len(known) :]).sum(axis=1)
-            threshold = self._threshold(library)
-            for row, cosine in zip(known, cosines, strict=True):
-                out[row] = float(cosine >= threshold)
-        return out
+        scored = self._scored("alignment", completions, task_type, columns)
+        self._count(scored.why)
+        return scored.values
 
     def format(
         self,
@@ -163,24 +120,43 @@ class Rewards:
         Raises:
             RewardError: More errors than `max_reward_errors`.
         """
-        unknown = sum(kind not in WEIGHTS for kind in task_type)
-        self._fail(unknown, f"a task type is none of {', '.join(WEIGHTS)}")
-        out = {}
+        parts, why = self.look(completions, task_type=task_type, **columns)
+        self._count(why)
+        return parts
+
+    def look(
+        self, completions: Sequence[Completion], *, task_type: Sequence[str | None], **columns: Any
+    ) -> tuple[dict[str, list[float | None]], dict[int, str]]:
+        """As `components`, but counts no errors and so never ends.
+
+        Args:
+            completions: N outputs.
+            task_type: N task types.
+            columns: Further columns of the data set, N values each.
+
+        Returns:
+            N values by name of the component; and by the place of an output, why a reward of it
+            is missing, once however many are.
+        """
+        why = {row: UNKNOWN for row, kind in enumerate(task_type) if kind not in WEIGHTS}
+        parts = {}
         for name in COMPONENTS:
             rows = [
                 row for row, kind in enumerate(task_type) if WEIGHTS.get(kind or "", {}).get(name)
             ]
             picked = {
                 key: [values[row] for row in rows]
-                for key, values in {**columns, "task_type": task_type}.items()
+                for key, values in columns.items()
                 if _is_column(values, len(completions))
             }
+            outputs, kinds = [completions[row] for row in rows], [task_type[row] for row in rows]
+            scored = self._scored(name, outputs, kinds, picked)
             values: list[float | None] = [None] * len(completions)
-            made = getattr(self, name)([completions[row] for row in rows], **picked)
-            for row, value in zip(rows, made, strict=True):
+            for row, value in zip(rows, scored.values, strict=True):
                 values[row] = value
-            out[name] = values
-        return out
+            parts[name] = values
+            why |= {rows[place]: reason for place, reason in scored.why.items()}
+        return parts, why
 
     def combined(
         self,
@@ -224,71 +200,58 @@ class Rewards:
 
     def library_of(self, task_type: str | None) -> Library | None:
         """The library that scores a task type, or `None`."""
-        return self._libraries.get(task_type)
+        return self._scoring.libraries.get(task_type)
 
     def describe(self) -> dict[str, Any]:
         """What the rewards depend on, for the manifest of a training."""
         return {
             "mapping": self.config.mapping,
             "weights": WEIGHTS,
-            "libraries": {name: library.digest() for name, library in self._libraries},
+            "libraries": {name: library.digest() for name, library in self._scoring.libraries},
             "alignment_thresholds": self.alignment_thresholds,
         }
 
     def _thresholds(self) -> dict[str, float]:
         """Alignment threshold of each library that serves a task type with alignment."""
+        libraries = self._scoring.libraries
         weighed = [kind for kind, weights in WEIGHTS.items() if weights["alignment"]]
-        serving = {id(self._libraries.get(kind)) for kind in weighed}
+        serving = {id(libraries.get(kind)) for kind in weighed}
         return {
-            name: self._threshold(library)
-            for name, library in self._libraries
+            name: self._scoring.threshold(library)
+            for name, library in libraries
             if id(library) in serving
         }
 
-    def _threshold(self, library: Library) -> float:
-        given = self.config.alignment_threshold
-        threshold = known_threshold(library.identity) if given is None else given
-        if threshold is None:
-            raise ArgumentError(
-                f"{library.path}: no alignment threshold is known for its embedder "
-                f"{library.config.embedder!r}; hint: give one with --alignment-threshold, which "
-                "`lmmixup rewards calibrate` finds from rated pairs of texts"
-            )
-        return threshold
-
-    def _by_library(
-        self, answers: Sequence[str], task_type: Sequence[str | None]
-    ) -> Iterator[tuple[Library, list[int]]]:
-        rows_of: dict[Library | None, list[int]] = {}
-        for row, (answer, kind) in enumerate(zip(answers, task_type, strict=True)):
-            if answer:
-                rows_of.setdefault(self._libraries.get(kind), []).append(row)
-        self._fail(len(rows_of.pop(None, [])), "a task type has no library")
-        yield from ((library, rows) for library, rows in rows_of.items() if library is not None)
-
-    def _embed(self, library: Library, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Vectors of texts; those of the last batch are not made again."""
-        kept = self._vectors.get(id(library), {})
-        new = [text for text in dict.fromkeys(texts) if text not in kept]
-        if new:
-            made = library.embedder.embed(pa.array(new, pa.large_string()))
-            kept = {text: kept[text] for text in dict.fromkeys(texts) if text in kept}
-            kept.update(zip(new, made, strict=True))
-            self._vectors[id(library)] = kept
-        return np.array([kept[text] for text in texts], np.float32)
+    def _scored(
+        self,
+        name: str,
+        completions: Sequence[Completion],
+        task_type: Sequence[str | None],
+        columns: Mapping[str, Any],
+    ) -> Scored:
+        """One component of N outputs, and why it is missing where it is."""
+        if name == "format":
+            return Scored(format_reward(completions, task_type=task_type))
+        answers = _answers(completions)
+        if name == "quality":
+            return self._scoring.quality(answers, task_type)
+        return self._scoring.alignment(
+            answers, task_type, self._references(columns, len(completions))
+        )
 
     def _references(self, columns: Mapping[str, Any], num_outputs: int) -> list[str]:
         values = columns.get(self.config.reference_column) or [None] * num_outputs
         outputs = [(value or "", parse(value or "")) for value in values]
         return [text.strip() if output is None else output.answer for text, output in outputs]
 
-    def _fail(self, count: int, why: str) -> None:
-        self.num_errors += count
-        if count and self.num_errors > self.config.max_reward_errors:
+    def _count(self, why: Mapping[int, str]) -> None:
+        """Counts outputs that could not be scored; too many end the training."""
+        self.num_errors += len(why)
+        if why and self.num_errors > self.config.max_reward_errors:
             raise RewardError(
                 f"{self.num_errors:,} outputs could not be scored, at most "
                 f"{self.config.max_reward_errors:,} may (max_reward_errors); the last because "
-                f"{why}"
+                f"{[*why.values()][-1]}"
             )
 
 

@@ -113,16 +113,12 @@ def available(
             f"{have[side]:,} that strategy {config.strategy} may take; lower --num or pass "
             "--allow-fewer"
         )
-    if len(want) == 1:
-        return {
-            side: have[side] if want[side] is None else min(have[side], want[side] or 0)
-            for side in want
-        }
-    shares = dict(zip((DISTILLED, ORIGINAL), config.units, strict=True))
     limit = {
-        side: have[side] if want[side] is None else min(have[side], want[side] or 0)
-        for side in want
+        side: have[side] if num is None else min(have[side], num) for side, num in want.items()
     }
+    if len(limit) == 1:
+        return limit
+    shares = dict(zip((DISTILLED, ORIGINAL), config.units, strict=True))
     units = min(limit[side] // shares[side] for side in want if shares[side])
     return {side: units * shares[side] for side in want}
 

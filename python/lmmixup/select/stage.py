@@ -8,8 +8,7 @@ import numpy as np
 import pyarrow as pa
 
 from lmmixup.errors import InfeasibleError
-from lmmixup.pool import PoolOptions, open_pool, widen
-from lmmixup.pool.layout import canonical_layout
+from lmmixup.pool import PoolOptions, beside, open_pool
 from lmmixup.progress import SILENT, Reporter
 from lmmixup.select.config import SelectConfig
 from lmmixup.select.layouts import write_layout
@@ -149,24 +148,14 @@ def _write_selected(
     if config.shuffle:
         order = np.random.default_rng(config.seed).permutation(len(rows))
     added = pa.RecordBatch.from_pydict(columns).take(pa.array(order))
-    run.write_rows("data.parquet", _beside(run, whole, added.schema), rows[order], added)
+    kept, gone = beside(whole, added.schema)
+    if gone:
+        run.reporter.note(f"columns of an earlier run give way: {', '.join(gone)}")
+    run.write_rows("data.parquet", kept, rows[order], added)
     run.counts.kept = len(rows)
     for layout in config.layout:
         selected = whole.select(["messages"]).take(pa.array(rows[order]))
         run.figures.update(write_layout(layout, selected, run.folder))
-
-
-def _beside(run: StageRun, records: pa.Table, added: pa.Schema) -> pa.Table:
-    """The records, with names under which their columns can stand beside the added ones."""
-    layout = canonical_layout(records.schema)
-    if layout is None:
-        return records
-    widened = widen(layout, added)
-    if widened.replaced:
-        run.reporter.note(f"columns of an earlier run give way: {', '.join(widened.replaced)}")
-    names = widened.schema.names[: len(widened.sources)]
-    kept = records.select(list(widened.sources)).rename_columns(names)
-    return kept.replace_schema_metadata(widened.schema.metadata)
 
 
 def _write_others(

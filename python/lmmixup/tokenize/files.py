@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,23 @@ class TokenizerFiles:
     tokenizer: Path
     template: str | None
     variables: dict[str, str]
+
+    def digests(self) -> dict[str, str]:
+        """SHA-256 of the tokenizer and of the chat template, to tell packed rows by.
+
+        Padding and truncation are left out: they are no part of how a chat becomes ids, and
+        `save_pretrained` of transformers changes them.
+        """
+        parts = _json(self.tokenizer)
+        kept = {name: parts[name] for name in parts.keys() - {"padding", "truncation"}}
+        texts = {
+            "tokenizer_sha256": json.dumps(kept, sort_keys=True, ensure_ascii=False),
+            "template_sha256": self.template or "",
+        }
+        return {
+            name: hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+            for name, text in texts.items()
+        }
 
 
 def find_files(path: str | Path, template: str | Path | None = None) -> TokenizerFiles:

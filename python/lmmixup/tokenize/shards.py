@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -14,6 +15,7 @@ import lmmixup
 from lmmixup.stage import file_sha256
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from lmmixup import _rust
@@ -84,11 +86,25 @@ def _write_shard(
 ) -> None:
     schema = shard_schema(positions=config.position_ids)
     with pa.OSFile(str(path), "wb") as file, ipc.new_stream(file, schema) as writer:
-        for start in rows[::ROWS_PER_BATCH]:
-            end = min(start + ROWS_PER_BATCH, rows.stop)
-            batch = chats.batch(start, end, config.position_ids, num_threads)
+        for batch in _batches(chats, config, rows, num_threads):
             columns = pa.record_batch(batch).columns
             writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
+
+
+def _batches(
+    chats: _rust.ChatPool, config: TokenizeConfig, rows: range, num_threads: int
+) -> Iterator[Any]:
+    """Batches of rows; the next one is made while one is written."""
+    with ThreadPoolExecutor(1) as ahead:
+        made = None
+        for start in rows[::ROWS_PER_BATCH]:
+            end = min(start + ROWS_PER_BATCH, rows.stop)
+            coming = ahead.submit(chats.batch, start, end, config.position_ids, num_threads)
+            if made is not None:
+                yield made.result()
+            made = coming
+        if made is not None:
+            yield made.result()
 
 
 def shard_schema(*, positions: bool) -> pa.Schema:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -47,8 +48,8 @@ def run(
     Returns:
         The finished folder: a data set for `datasets.load_from_disk` (`data-*.arrow`,
         `dataset_info.json`, `state.json`) with `input_ids`, `labels` (-100 where not trained on),
-        `seq_lengths` and maybe `position_ids`; `lengths.png`, `dropped.parquet`, `rejects.jsonl`,
-        `manifest.json`.
+        `seq_lengths` and maybe `position_ids`; `dropped.parquet`, `rejects.jsonl`,
+        `manifest.json`. With `stats`, `lengths.png` in place of the data set.
 
     Raises:
         ArgumentError: There is no chat template.
@@ -58,7 +59,7 @@ def run(
         OutputExistsError: The output exists and `overwrite` is false.
 
     Notes:
-        Tokens are on disk, four bytes each; memory holds 8 bytes a record, 12 more while packing,
+        Tokens are on disk, four bytes each; memory holds 4 bytes a record, 12 more while packing,
         and what the pool holds. Shards that a killed run finished are not written again. Same
         bytes at any number of threads.
 
@@ -76,31 +77,42 @@ def run(
     stage_run = StageRun(
         "tokenize", output, config=config, pool=pool, overwrite=overwrite, reporter=reporter
     )
-    with stage_run as open_run:
-        chats = _rust.ChatPool(
+    # The tokenizer is opened while the run digests its input.
+    with ThreadPoolExecutor(1) as aside:
+        opening = aside.submit(
+            _rust.ChatEncoder,
             files.tokenizer,
             files.template,
             files.variables,
             config.special_in_text,
             config.template_path == "auto",
-            config.max_tokens,
-            config.too_long == "truncate",
-            open_run.scratch / "tokens.bin",
         )
-        pool.feed(chats, columns=COLUMNS, num_threads=num_threads, reporter=reporter)
-        _account(open_run, chats, len(pool.rejects))
-        num_rows = chats.pack(config.packing, config.max_tokens, config.pack_window)
-        open_run.figures.update(length_figures(chats, config, num_rows))
-        draw_lengths(*chats.histogram(), config.max_tokens, open_run.folder)
-        if not config.stats:
-            if not num_rows:
-                raise InfeasibleError(
-                    "no record has a token to train on; see why with --stats and dropped.parquet"
-                )
-            write_shards(open_run, chats, config, num_rows, num_threads)
+        with stage_run as open_run:
+            open_run.figures.update(files.digests())
+            _make(open_run, pool, config, opening.result(), num_threads)
     if stage_run.result is None:
         raise RuntimeError("the run ended without a result")
     return stage_run.result
+
+
+def _make(
+    run: StageRun, pool: Pool, config: TokenizeConfig, encoder: _rust.ChatEncoder, num_threads: int
+) -> None:
+    """Encodes, packs and writes."""
+    is_cut = config.too_long == "truncate"
+    chats = _rust.ChatPool(encoder, config.max_tokens, is_cut, run.scratch / "tokens.bin")
+    pool.feed(chats, columns=COLUMNS, num_threads=num_threads, reporter=run.reporter)
+    _account(run, chats, len(pool.rejects))
+    num_rows = chats.pack(config.packing, config.max_tokens, config.pack_window)
+    run.figures.update(length_figures(chats, config, num_rows))
+    if config.stats:
+        draw_lengths(*chats.histogram(), config.max_tokens, run.folder)
+    elif num_rows:
+        write_shards(run, chats, config, num_rows, num_threads)
+    else:
+        raise InfeasibleError(
+            "no record has a token to train on; see why with --stats and dropped.parquet"
+        )
 
 
 def _account(run: StageRun, chats: _rust.ChatPool, num_rejects: int) -> None:

@@ -122,4 +122,7 @@ def _grpo(config: GrpoConfig) -> dict[str, Any]:
     }
     if config.rollouts != "transformers":
         values |= {"use_vllm": True, "vllm_mode": config.rollouts.removeprefix("vllm-")}
+    if config.rollouts == "vllm-colocate":
+        # Else vLLM makes room for the whole context of the model, beside the training.
+        values["vllm_max_model_length"] = config.max_prompt_tokens + config.max_completion_tokens
     return values

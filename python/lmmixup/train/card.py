@@ -14,22 +14,25 @@ if TYPE_CHECKING:
     from lmmixup.stage import InputFile
     from lmmixup.train.config import TrainConfig
 
-_DID = {
-    "sft": "Supervised fine-tuning on the cold-start part of a MIXTURE set, loss on the output.",
-    "grpo": "GRPO on the RL part of a MIXTURE set, rewarded for quality, alignment and format.",
-}
-
-
-_DOES = (
+_MIXER = (
     "It is given several records of low quality and writes one of high quality (task types "
     f"{', '.join(TASK_TYPES)}), reasoning between `<think>` tags and the record between `<answer>` "
     "tags. The turns are those of `lmmixup.contract`."
 )
 
+_ABOUT = {
+    "cold_start": "Supervised fine-tuning on the cold-start part of a MIXTURE set, loss on the "
+    f"output. {_MIXER}",
+    "rl": "GRPO on the RL part of a MIXTURE set, rewarded for quality, alignment and format. "
+    f"{_MIXER}",
+    "packed": "Supervised fine-tuning on chats that `lmmixup tokenize` packed, loss on answers.",
+}
+"""What a model is, by the part of the data."""
+
 
 def write_card(
     folder: Path,
-    kind: str,
+    part: str,
     config: TrainConfig,
     inputs: Sequence[InputFile],
     figures: Mapping[str, Any],
@@ -38,26 +41,27 @@ def write_card(
 
     Args:
         folder: The model's folder.
-        kind: `sft` or `grpo`.
+        part: Part of the data: `cold_start`, `rl` or `packed`.
         config: The resolved config.
         inputs: The data with digests.
         figures: Numbers of the training, for the table.
     """
+    kind = "grpo" if part == "rl" else "sft"
     metrics = {key: value for key, value in figures.items() if isinstance(value, int | float)}
     header = {
         "base_model": config.model,
         "library_name": "transformers",
         "pipeline_tag": "text-generation",
-        "tags": ["lmmixup", "instruction-distillation", kind],
+        "tags": ["lmmixup", *([] if part == "packed" else ["instruction-distillation"]), kind],
     }
     lines = [
         "---",
         *(f"{key}: {json.dumps(value)}" for key, value in header.items()),
         "---",
         "",
-        f"# A mixer of instruction records ({kind.upper()})",
+        f"# {'A model' if part == 'packed' else 'A mixer of instruction records'} ({kind.upper()})",
         "",
-        f"{_DID[kind]} {_DOES}",
+        _ABOUT[part],
         "",
         "## Training",
         "",

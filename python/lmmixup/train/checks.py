@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lmmixup.errors import ArgumentError, LmmixupError, RewardError
 from lmmixup.rewards import RewardConfig, Rewards
 from lmmixup.train.arguments import trackers, values_of
 from lmmixup.train.config import GrpoConfig, SftConfig, TrainConfig
-from lmmixup.train.mixture import Kept, grpo_rows, sft_rows
+from lmmixup.train.mixture import MixtureFolder
 from lmmixup.train.model import (
     check_context,
     check_vocabulary,
@@ -23,19 +23,19 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from lmmixup.progress import Reporter
-    from lmmixup.train.mixture import MixtureFolder, Sample
+    from lmmixup.train.mixture import Sample
+    from lmmixup.train.packed import Data
+    from lmmixup.train.rows import Kept
 
 _PACKAGES = ("accelerate", "datasets", "torch", "transformers", "trl")
 _NUM_PROBES = 8
 
 
-def check(
-    mixture: MixtureFolder, config: TrainConfig, reporter: Reporter, *, is_here: bool
-) -> Kept:
+def check(data: Data, config: TrainConfig, reporter: Reporter, *, is_here: bool) -> Kept:
     """Looks at everything that a training rests on, without loading weights.
 
     Args:
-        mixture: The samples.
+        data: What to train on.
         config: What to do.
         reporter: Where sentences go that a person should read.
         is_here: Whether it would train on this machine.
@@ -51,9 +51,8 @@ def check(
         check_devices(config)
     _check_trackers(config, reporter)
     values_of(config, Path(), on_cpu=True)
-    samples = mixture.samples(config.limit)
     tokenizer = load_tokenizer(config)
-    kept = rows_of(samples, tokenizer, config)
+    kept = data.kept(tokenizer, config)
     longest = kept.longest
     if isinstance(config, GrpoConfig):
         longest += config.max_completion_tokens
@@ -61,19 +60,12 @@ def check(
     check_vocabulary(model_config, tokenizer, config.model)
     check_context(model_config, longest, config.model)
     if config.eval_every is not None:
-        rows_of(mixture.validation(), tokenizer, config)
+        data.validation(tokenizer, config)
     if isinstance(config, GrpoConfig):
-        check_rewards(samples, config)
+        assert isinstance(data, MixtureFolder)  # noqa: S101
+        check_rewards(data.samples(config.limit), config)
     _check_enough(kept, config)
     return kept
-
-
-def rows_of(samples: Sequence[Sample], tokenizer: Any, config: TrainConfig) -> Kept:
-    """The rows of either training."""
-    if isinstance(config, GrpoConfig):
-        return grpo_rows(samples, tokenizer, config)
-    assert isinstance(config, SftConfig)  # noqa: S101
-    return sft_rows(samples, tokenizer, config)
 
 
 def max_tokens_of(config: TrainConfig) -> int:
@@ -95,13 +87,14 @@ def check_packages(config: TrainConfig) -> None:
         raise ArgumentError(
             f"training needs {', '.join(missing)}; hint: pip install 'lmmixup[train]'"
         )
-    if isinstance(config, GrpoConfig) and config.rollouts != "transformers":
-        if find_spec("vllm") is None:
-            raise ArgumentError(
-                f"--rollouts {config.rollouts} needs vllm; hint: pip install 'lmmixup[vllm]'"
-            )
-        if config.num_generations < 2:
-            raise ArgumentError("vLLM needs at least two generations")
+    if not isinstance(config, GrpoConfig):
+        return
+    if config.rollouts != "transformers" and find_spec("vllm") is None:
+        raise ArgumentError(
+            f"--rollouts {config.rollouts} needs vllm; hint: pip install 'lmmixup[vllm]'"
+        )
+    if config.kernels == "on" and find_spec("lmmixup_kernels") is None:
+        raise ArgumentError("--kernels on needs the package lmmixup-kernels; hint: --kernels auto")
 
 
 def check_devices(config: TrainConfig) -> None:

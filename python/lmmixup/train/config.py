@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
@@ -35,6 +35,8 @@ class LaunchConfig(StageConfig):
 
 class TrainConfig(LaunchConfig):
     """What both trainings share. Names of TRL mean the same here."""
+
+    aside: ClassVar[frozenset[str]] = frozenset({"processes", "micro_batch_size"})
 
     model: str = ""
     """Model to start from: a folder of transformers, a .gguf file, or a name on the Hub."""
@@ -201,8 +203,8 @@ class GrpoConfig(TrainConfig, RewardConfig):
 
     kernels: Literal["auto", "on", "off"] = "auto"
     """Log-probabilities by the kernels of `lmmixup-kernels`; `auto` takes them where there are a
-    GPU and the package, but not under ZeRO-3, which spreads the head's weight too. The manifest
-    says which were taken."""
+    GPU and the package. `on` without a GPU takes their form in plain torch. The manifest says
+    which were taken."""
 
     @property
     def sequences(self) -> int:

@@ -67,9 +67,12 @@ def draw_curves(kind: str, entries: Sequence[Mapping[str, Any]], path: Path) -> 
 def _draw(
     axes: Axes, title: str, lines: Mapping[str, str], entries: Sequence[Mapping[str, Any]]
 ) -> None:
+    from matplotlib.ticker import MaxNLocator  # noqa: PLC0415
+
     axes.spines[["top", "right"]].set_visible(False)
     axes.set_title(title, loc="left", fontsize=10)
     axes.set_xlabel("step", fontsize=8)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     has_label = False
     for colour, (key, label) in zip(COLOURS, lines.items(), strict=False):
         points = [(entry["step"], entry[key]) for entry in entries if key in entry]

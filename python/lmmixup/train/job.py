@@ -25,7 +25,7 @@ class Job:
     Attributes:
         kind: `sft` or `grpo`.
         config: The resolved config.
-        data: The MIXTURE folder, or its file.
+        data: What `open_data` opens.
         model: Folder of the model to start from; unpacked where it was a .gguf file.
         work: Folder that survives a kill.
     """
@@ -45,6 +45,11 @@ class Job:
     def checkpoints(self) -> Path:
         """Folder of the checkpoints."""
         return self.work / "checkpoints"
+
+    @property
+    def universal(self) -> Path:
+        """Folder of a checkpoint that was made ready for another number of processes."""
+        return self.work / "universal"
 
     @property
     def final(self) -> Path:

@@ -13,7 +13,7 @@ import pyarrow as pa
 from lmmixup.errors import ArgumentError, OutputExistsError
 from lmmixup.progress import SILENT, Reporter
 from lmmixup.stage import StageResult, StageRun
-from lmmixup.train import checkpoint, log
+from lmmixup.train import checkpoint, log, universal
 from lmmixup.train.card import write_card
 from lmmixup.train.checks import check, open_rewards
 from lmmixup.train.config import GrpoConfig
@@ -28,11 +28,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lmmixup.train.config import TrainConfig
-    from lmmixup.train.mixture import Kept, MixtureFolder
+    from lmmixup.train.packed import Data
+    from lmmixup.train.rows import Kept
 
 
 def run(
-    mixture: MixtureFolder,
+    data: Data,
     config: TrainConfig,
     *,
     output: str | Path,
@@ -43,7 +44,7 @@ def run(
     """Trains a mixer.
 
     Args:
-        mixture: The part of a MIXTURE folder that belongs to the config.
+        data: What `open_data` opened for this kind of training.
         config: `SftConfig` or `GrpoConfig`.
         output: Folder to make.
         overwrite: Replace an output that exists, and the work of another run of that name.
@@ -68,12 +69,12 @@ def run(
     Source:
         METHOD §3, §5.
     """
-    stage_run = _stage_run(mixture, config, output, overwrite=overwrite, reporter=reporter)
+    stage_run = _stage_run(data, config, output, overwrite=overwrite, reporter=reporter)
     with stage_run as open_run:
-        job = prepare(open_run, mixture, config, is_here=True)
+        job = prepare(open_run, data, config, is_here=True)
         if not job.final.exists():
             _train(job, reporter, show)
-        _finish(open_run, job)
+        _finish(open_run, job, data)
     if stage_run.result is None:
         raise RuntimeError("the run ended without a result")
     return stage_run.result
@@ -84,7 +85,7 @@ class _Prepared(Exception):  # noqa: N818
 
 
 def prepare_only(
-    mixture: MixtureFolder,
+    data: Data,
     config: TrainConfig,
     *,
     output: str | Path,
@@ -94,7 +95,7 @@ def prepare_only(
     """Checks everything and writes the job, for people who start processes themselves.
 
     Args:
-        mixture: As for `run`.
+        data: As for `run`.
         config: As for `run`.
         output: As for `run`.
         overwrite: As for `run`.
@@ -104,43 +105,41 @@ def prepare_only(
         The command that starts the processes on this machine. When they are done, `run` with the
         same arguments makes the finished folder.
     """
-    stage_run = _stage_run(mixture, config, output, overwrite=overwrite, reporter=reporter)
+    stage_run = _stage_run(data, config, output, overwrite=overwrite, reporter=reporter)
     made: list[str] = []
     try:
         with stage_run as open_run:
-            made.append(shlex.join(command(prepare(open_run, mixture, config, is_here=False))))
+            made.append(shlex.join(command(prepare(open_run, data, config, is_here=False))))
             raise _Prepared
     except _Prepared:
         return made
 
 
 def _stage_run(
-    mixture: MixtureFolder,
+    data: Data,
     config: TrainConfig,
     output: str | Path,
     *,
     overwrite: bool,
     reporter: Reporter,
 ) -> StageRun:
-    kind = mixture.kind
+    kind = data.kind
     if isinstance(config, GrpoConfig) != (kind == "grpo"):
         raise ArgumentError(f"{type(config).__name__} cannot train on the part for {kind}")
     stage_run = StageRun(
-        f"train {kind}", output, config=config, pool=mixture, overwrite=overwrite,
+        f"train {kind}", output, config=config, pool=data, overwrite=overwrite,
         reporter=reporter,
     )  # fmt: skip
     _refuse_other(stage_run)
     return stage_run
 
 
-def prepare(
-    open_run: StageRun, mixture: MixtureFolder, config: TrainConfig, *, is_here: bool
-) -> Job:
+def prepare(open_run: StageRun, data: Data, config: TrainConfig, *, is_here: bool) -> Job:
     """Checks everything, gives each sample its outcome, and writes the job's file.
 
     Args:
         open_run: The run.
-        mixture: The samples.
+        data: What to train on.
         config: What to do.
         is_here: Whether the processes would run on this machine.
 
@@ -150,14 +149,17 @@ def prepare(
     if config.cpu:
         os.environ.setdefault("DS_ACCELERATOR", "cpu")  # else DeepSpeed warns of no GPU
     is_trained = (open_run.work / FINAL).exists()
-    kept = check(mixture, config, open_run.reporter, is_here=is_here and not is_trained)
-    _count(open_run, mixture, kept)
+    kept = check(data, config, open_run.reporter, is_here=is_here and not is_trained)
+    _count(open_run, data, kept)
     checkpoint.tidy(open_run.work / "checkpoints")
     model = config.model
     if is_gguf(model):
         model = str(unpack_gguf(model, open_run.work.absolute() / "model"))
-    job = Job(mixture.kind, config, mixture.path, model, open_run.work.absolute())
+    job = Job(data.kind, config, data.path, model, open_run.work.absolute())
     job.save()
+    said = None if is_trained else universal.fit(job)
+    if said is not None:
+        open_run.reporter.note(said)
     return job
 
 
@@ -174,7 +176,7 @@ def _train(job: Job, reporter: Reporter, show: Callable[[str], None]) -> None:
     train(job, show)
 
 
-_LAYOUT = {"processes", "zero", "offload"}
+_LAYOUT = {"zero", "offload"}
 """Settings by which the state in a checkpoint is laid out."""
 
 
@@ -188,7 +190,7 @@ def _refuse_other(stage_run: StageRun) -> None:
     last = checkpoint.last_whole(stage_run.work / "checkpoints")
     if last is not None and not _LAYOUT.isdisjoint(name for name, _, _ in differs):
         hint = (
-            "a checkpoint goes on with the processes and the ZeRO stage that it was made with; "
+            "a checkpoint goes on with the ZeRO stage and the offload that it was made with; "
             f"`lmmixup train export {last} -o MODEL` makes a model of it to start anew from"
         )
     said = "; ".join(f"{name} {old!r} there, {new!r} now" for name, old, new in differs[:3])
@@ -208,8 +210,8 @@ def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[s
     return found
 
 
-def _count(open_run: StageRun, mixture: MixtureFolder, kept: Kept) -> None:
-    num_samples = len(mixture.samples())
+def _count(open_run: StageRun, data: Data, kept: Kept) -> None:
+    num_samples = data.num_samples
     open_run.counts.input = num_samples
     open_run.counts.kept = len(kept.rows)
     open_run.counts.leftover = num_samples - len(kept.rows) - len(kept.dropped)
@@ -217,7 +219,7 @@ def _count(open_run: StageRun, mixture: MixtureFolder, kept: Kept) -> None:
     open_run.drop(pa.array(ids, pa.string()), "too long", details=pa.array(details, pa.string()))
 
 
-def _finish(open_run: StageRun, job: Job) -> None:
+def _finish(open_run: StageRun, job: Job, data: Data) -> None:
     """Makes the finished folder of what the processes left."""
     config = job.config
     write_model(job.final, open_run.folder, dtype=_saved_dtype(job), merge_lora=config.merge_lora)
@@ -237,8 +239,7 @@ def _finish(open_run: StageRun, job: Job) -> None:
     }
     if isinstance(config, GrpoConfig):
         open_run.figures["rewards"] = open_rewards(config).describe()
-    inputs = open_run.pool.inputs()
-    write_card(open_run.folder, job.kind, config, inputs, open_run.figures)
+    write_card(open_run.folder, data.options.part, config, data.inputs(), open_run.figures)
 
 
 def _saved_dtype(job: Job) -> str:

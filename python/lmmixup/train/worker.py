@@ -10,24 +10,31 @@ import os
 import shutil
 from typing import TYPE_CHECKING, Any
 
-import datasets
 import torch
 import trl
 from transformers import PrinterCallback, ProgressCallback
 
-from lmmixup.train import checkpoint
-from lmmixup.train.arguments import values_of
+from lmmixup.train.apart import Apart
+from lmmixup.train.arguments import trackers, values_of
 from lmmixup.train.checks import open_rewards
 from lmmixup.train.config import GrpoConfig, SftConfig
-from lmmixup.train.mixture import grpo_rows, open_mixture, sft_rows
 from lmmixup.train.model import be_quiet, load_model, load_tokenizer, lora_config
-from lmmixup.train.trainer import RowCollator, SftTrainer, Started, grpo_trainer_class
+from lmmixup.train.packed import PackedRows, open_data
+from lmmixup.train.trainer import (
+    Mended,
+    RowCollator,
+    SftTrainer,
+    Started,
+    grpo_trainer_class,
+    score_targets_alone,
+)
+from lmmixup.train.universal import is_universal, resume_from
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from lmmixup.train.job import Job
-    from lmmixup.train.mixture import Kept, Sample
+    from lmmixup.train.rows import Kept
 
 
 def train(job: Job, show: Callable[[str], None]) -> None:
@@ -43,17 +50,26 @@ def train(job: Job, show: Callable[[str], None]) -> None:
         RewardError: More outputs could not be scored than allowed.
     """
     be_quiet()
+    score_targets_alone()
     os.environ["TENSORBOARD_LOGGING_DIR"] = str(job.work / "tensorboard")
     on_cpu = job.config.cpu or not torch.cuda.is_available()
     values = values_of(job.config, job.checkpoints, on_cpu=on_cpu)
-    resumed = checkpoint.last_whole(job.checkpoints)
+    resumed = resume_from(job)
+    if is_universal(job, resumed):
+        values["deepspeed"]["checkpoint"] = {"load_universal": True}
     trainer = _grpo(job, values) if isinstance(job.config, GrpoConfig) else _sft(job, values)
     for shown_by_us in (PrinterCallback, ProgressCallback):
         trainer.remove_callback(shown_by_us)
     trainer.add_callback(Started(job.kind, show))
+    if is_universal(job, resumed) and job.config.zero == 3:
+        trainer.add_callback(Mended())
     trainer.show = show
     trainer.train(resume_from_checkpoint=None if resumed is None else str(resumed))
     _save(job, trainer)
+    if "wandb" in trackers(job.config)[0]:
+        import wandb  # noqa: PLC0415
+
+        wandb.finish()  # a process that ends without tidying up would leave its run open
 
 
 def _save(job: Job, trainer: Any) -> None:
@@ -84,20 +100,20 @@ def _sft(job: Job, values: dict[str, Any]) -> Any:
     assert isinstance(config, SftConfig)  # noqa: S101
     arguments = trl.SFTConfig(**values)  # before the model: ZeRO-3 spreads it while it is read
     tokenizer = load_tokenizer(config.model_copy(update={"model": job.model}))
-
-    def rows(samples: list[Sample]) -> Kept:
-        return sft_rows(samples, tokenizer, config)
-
-    kept, evaluated = _samples(job, rows)
+    kept, evaluated = _rows(job, tokenizer)
+    is_packed = isinstance(kept, PackedRows)
+    collate = RowCollator(pad_token_id=tokenizer.pad_token_id, padding_free=is_packed)
     trainer = SftTrainer(
         model=load_model(job.model),
         args=arguments,
         processing_class=tokenizer,
-        data_collator=RowCollator(pad_token_id=tokenizer.pad_token_id),
-        train_dataset=datasets.Dataset.from_list(kept.rows),
+        data_collator=collate,
+        train_dataset=kept.dataset(),
         eval_dataset=evaluated,
         peft_config=lora_config(config),
     )
+    if is_packed:
+        trainer.add_callback(Apart(collate, config.model))
     _guard(trainer, job, kept)
     return trainer
 
@@ -107,17 +123,13 @@ def _grpo(job: Job, values: dict[str, Any]) -> Any:
     assert isinstance(config, GrpoConfig)  # noqa: S101
     arguments = trl.GRPOConfig(**values)
     tokenizer = load_tokenizer(config.model_copy(update={"model": job.model}))
-
-    def rows(samples: list[Sample]) -> Kept:
-        return grpo_rows(samples, tokenizer, config)
-
-    kept, evaluated = _samples(job, rows)
+    kept, evaluated = _rows(job, tokenizer)
     trainer = grpo_trainer_class(config)(
         model=load_model(job.model),
         reward_funcs=open_rewards(config).combined,
         args=arguments,
         processing_class=tokenizer,
-        train_dataset=datasets.Dataset.from_list(kept.rows),
+        train_dataset=kept.dataset(),
         eval_dataset=evaluated,
         peft_config=lora_config(config),
     )
@@ -125,14 +137,13 @@ def _grpo(job: Job, values: dict[str, Any]) -> Any:
     return trainer
 
 
-def _samples(
-    job: Job, rows: Callable[[list[Sample]], Kept]
-) -> tuple[Kept, datasets.Dataset | None]:
-    mixture = open_mixture(job.data, job.kind)
-    kept = rows(mixture.samples(job.config.limit))
+def _rows(job: Job, tokenizer: Any) -> tuple[Kept, Any]:
+    """What to train on, and the data set to evaluate on, if any."""
+    data = open_data(job.data, job.kind)
+    kept = data.kept(tokenizer, job.config)
     if job.config.eval_every is None:
         return kept, None
-    return kept, datasets.Dataset.from_list(rows(mixture.validation()).rows)
+    return kept, data.validation(tokenizer, job.config).dataset()
 
 
 def _guard(trainer: Any, job: Job, kept: Kept) -> None:

@@ -8,7 +8,8 @@ use rayon::prelude::*;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::families::{Families, KeepRule};
-use crate::pool::canonical::Sink;
+use crate::pool::canonical::{Form, Sink};
+use crate::pool::json::{body_of, said_length};
 use crate::pool::store::{check_room, id_hash};
 use crate::pool::{self, Reader, Request, Store};
 use crate::text::{Normalization, Normalizer, TextColumns};
@@ -135,8 +136,14 @@ impl Store for ExactPool {
                 let rows = start..columns.len().min(start + ROWS_A_BEAT);
                 progress.advance(rows.len() as u64)?;
                 let hash = |hasher: &mut Hasher, row| {
+                    let mut scratch = [const { String::new() }; 2];
+                    let [first, second] = &mut scratch;
                     let [prompt, completion] = columns.texts(row);
-                    Record { id: id_hash(columns.id(row)), ..hasher.hash(prompt, completion) }
+                    let texts = match hasher.form() {
+                        Form::Text => [prompt, completion],
+                        Form::Body => [body_of(prompt, first), body_of(completion, second)],
+                    };
+                    Record { id: id_hash(columns.id(row)), ..hasher.hash(texts) }
                 };
                 let rows = rows.into_par_iter().with_min_len(ROWS_A_TASK);
                 let hasher = || Hasher::new(self.normalization);
@@ -189,15 +196,28 @@ impl Hasher {
         Self { normalization, normalizer: Normalizer::default() }
     }
 
-    fn hash(&mut self, prompt: &str, completion: &str) -> Record {
-        let [first, second] = [prompt, completion]
-            .map(|text| xxh3_128(self.normalizer.normalize(text, self.normalization)));
+    /// The form in which texts are asked for: raw ones are equal where their bodies are.
+    fn form(&self) -> Form {
+        match self.normalization {
+            Normalization::Raw => Form::Body,
+            _ => Form::Text,
+        }
+    }
+
+    /// Of two texts in [`Hasher::form`].
+    fn hash(&mut self, texts: [&str; 2]) -> Record {
+        let [first, second] =
+            texts.map(|text| xxh3_128(self.normalizer.normalize(text, self.normalization)));
         // An odd factor keeps the two apart.
         let content = first.wrapping_mul(MIXER).rotate_left(64) ^ second;
+        let [prompt, completion] = texts.map(|text| match self.form() {
+            Form::Text => text.len(),
+            Form::Body => said_length(text),
+        });
         Record {
             content: [(content >> 64) as u64, content as u64],
             id: 0,
-            length: u32::try_from(prompt.len() + completion.len()).unwrap_or(u32::MAX),
+            length: u32::try_from(prompt + completion).unwrap_or(u32::MAX),
         }
     }
 }
@@ -216,9 +236,9 @@ impl Sink for HashSink {
     type Made = Hashed;
 
     fn push(&mut self, record: &pool::canonical::Record<'_>) {
-        let [prompt, completion] = &mut self.scratch;
-        let hashed = self.hasher.hash(record.prompt(prompt), record.completion(completion));
-        self.records.push(hashed);
+        let ([prompt, completion], form) = (&mut self.scratch, self.hasher.form());
+        let texts = [record.prompt_as(form, prompt), record.completion_as(form, completion)];
+        self.records.push(self.hasher.hash(texts));
     }
 
     fn finish(self) -> Result<Hashed> {

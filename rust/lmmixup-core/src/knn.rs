@@ -13,6 +13,7 @@ mod kernels;
 mod pairs;
 mod queries;
 mod refine;
+mod rotation;
 mod topk;
 mod vectors;
 

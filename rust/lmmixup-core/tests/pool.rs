@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use arrow_array::cast::AsArray;
+use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use flate2::{Compression, write::GzEncoder};
 use lmmixup_core::Progress;
 use lmmixup_core::exact::ExactPool;
@@ -96,6 +97,18 @@ fn feed(file: &File, format: Format) -> Option<(Families, Vec<Place>)> {
     Some((pool.families(&FIRST, 2).unwrap(), rejects))
 }
 
+/// Exact families of records that come as a batch, which has no escapes.
+fn push(rows: &[Row]) -> Vec<u32> {
+    let column = |at: usize| {
+        let texts = rows.iter().map(|row| row[at].as_str());
+        Arc::new(StringArray::from_iter_values(texts)) as ArrayRef
+    };
+    let names = [("id", column(0)), ("prompt", column(1)), ("completion", column(2))];
+    let mut pool = ExactPool::new(Normalization::Raw);
+    pool.push(&RecordBatch::try_from_iter(names).unwrap(), 2, &Progress::default()).unwrap();
+    pool.families(&FIRST, 2).unwrap().family
+}
+
 /// What every way to read a file must agree on. Gives the numbers of records and rejects.
 fn check(file: &File, format: Format) -> Option<(usize, usize)> {
     let _ = scan_columns(&file.0, format, MAX_BYTES, false, 2, &Progress::default());
@@ -109,9 +122,10 @@ fn check(file: &File, format: Format) -> Option<(usize, usize)> {
     assert_eq!(rejects, same_rejects);
     assert_eq!(rows.len(), families.family.len());
     for (at, &family) in families.family.iter().enumerate() {
-        let first = families.family.iter().position(|&other| other == family).unwrap();
-        assert_eq!(rows[at][1..], rows[first][1..]);
+        let first = families.family.iter().position(|&other| other == family);
+        assert_eq!(first, rows.iter().position(|other| other[1..] == rows[at][1..]));
     }
+    assert_eq!(push(rows), families.family);
     Some((rows.len(), rejects.len()))
 }
 
@@ -251,6 +265,15 @@ fn lines_across_chunks() {
     let (rows, rejects) = read(&file, Format::Jsonl, 3).unwrap();
     assert!(rejects.is_empty());
     assert!(rows.iter().map(|row| &row[1]).eq(&texts));
+}
+
+#[test]
+fn one_text_is_one_family_however_it_is_written() {
+    let bodies = [r#"a\/\"\\\n\té"#, r#"a/\u0022\u005C\u000a\u0009\u00e9"#, r#"\u0061/\"\\\n\té"#];
+    let line = |body: &&str| format!(r#"{{"prompt": "{body}", "completion": "\u0001{body}"}}"#);
+    let file = File::new(bodies.iter().map(line).collect::<Vec<_>>().join("\n").as_bytes());
+    assert_eq!(check(&file, Format::Jsonl), Some((3, 0)));
+    assert_eq!(feed(&file, Format::Jsonl).unwrap().0.family, [0, 0, 0]);
 }
 
 #[test]

@@ -7,6 +7,7 @@ mod cluster;
 mod embed;
 mod error;
 mod exact;
+mod faithfulness;
 mod families;
 mod join;
 mod knn;
@@ -28,6 +29,8 @@ mod rust_module {
     #[pymodule_export]
     use super::exact::ExactPool;
     #[pymodule_export]
+    use super::faithfulness::Faithfulness;
+    #[pymodule_export]
     use super::join::near_families;
     #[pymodule_export]
     use super::knn::{Index, KnnPrepared, knn_blocks, knn_exact, knn_instruction_set, knn_recall};
@@ -38,7 +41,7 @@ mod rust_module {
     #[pymodule_export]
     use super::text::TextPool;
     #[pymodule_export]
-    use super::tokenize::{ChatPool, Encoder, pack_best_fit};
+    use super::tokenize::{ChatEncoder, ChatPool, Encoder, pack_best_fit};
     use super::*;
     #[pymodule_export]
     use crate::cluster::{

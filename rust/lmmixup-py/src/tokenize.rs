@@ -74,6 +74,31 @@ pub fn pack_best_fit<'py>(
     Ok((records.into_pyarray(py), starts.into_pyarray(py)))
 }
 
+/// A tokenizer and a chat template.
+#[pyclass(frozen, module = "lmmixup._rust")]
+pub struct ChatEncoder(Arc<Chat>);
+
+#[pymethods]
+impl ChatEncoder {
+    #[new]
+    fn new(
+        py: Python<'_>,
+        tokenizer: PathBuf,
+        template: &str,
+        variables: BTreeMap<String, String>,
+        special_in_text: &str,
+        specialises: bool,
+    ) -> PyResult<Self> {
+        let make = || {
+            let policy = policy(special_in_text)?;
+            let template = Template::new(template, variables)?;
+            let encoder = CoreEncoder::open(&tokenizer)?;
+            Ok(Arc::new(Chat::new(encoder, template, policy, specialises)))
+        };
+        Ok(Self(py.detach(make).map_err(|error| to_python(py, error))?))
+    }
+}
+
 /// The chats of a pool as tokens on disk, and as rows of packed ones.
 #[pyclass(module = "lmmixup._rust")]
 pub struct ChatPool {
@@ -89,28 +114,16 @@ enum Packed {
 #[pymethods]
 impl ChatPool {
     #[new]
-    #[pyo3(signature = (tokenizer, template, variables, special_in_text, specialises, max_tokens,
-        truncate, path))]
-    #[expect(clippy::too_many_arguments, reason = "one for each option of the command")]
     fn new(
         py: Python<'_>,
-        tokenizer: PathBuf,
-        template: &str,
-        variables: BTreeMap<String, String>,
-        special_in_text: &str,
-        specialises: bool,
+        encoder: &ChatEncoder,
         max_tokens: u32,
         truncate: bool,
         path: PathBuf,
     ) -> PyResult<Self> {
-        let make = || {
-            let policy = policy(special_in_text)?;
-            let encoder = CoreEncoder::open(&tokenizer)?;
-            let template = Template::new(template, variables)?;
-            let chat = Arc::new(Chat::new(encoder, template, policy, specialises));
-            CorePool::new(chat, Limits { max_tokens, truncate }, &path)
-        };
-        let inner = py.detach(make).map_err(|error| to_python(py, error))?;
+        let limits = Limits { max_tokens, truncate };
+        let inner = CorePool::new(Arc::clone(&encoder.0), limits, &path);
+        let inner = inner.map_err(|error| to_python(py, error))?;
         Ok(Self { inner, rows: Packed::Rows(Rows::default()) })
     }
 
@@ -197,7 +210,7 @@ impl ChatPool {
     ) -> PyResult<usize> {
         let inner = &self.inner;
         let packed = py.detach(|| match strategy {
-            "best-fit" => best_fit(&inner.lengths(), capacity, window).map(Packed::Rows),
+            "best-fit" => best_fit(inner.lengths(), capacity, window).map(Packed::Rows),
             "none" => Ok(Packed::Rows(Rows::single(inner.len()))),
             "wrapped" => Ok(Packed::Wrapped(capacity)),
             other => Err(unknown("packing", other, "best-fit, wrapped or none")),

@@ -69,10 +69,15 @@ impl Bounds {
         }
         let Self { min, max } = *self;
         let fewer = num_records / min;
+        let records = if num_records == 1 { "record" } else { "records" };
+        let but = match fewer {
+            0 => String::new(),
+            _ => format!("{fewer} hold at most {}, ", fewer * max),
+        };
         Err(Error::Infeasible(format!(
-            "{num_records} records cannot be split into clusters of {min} to {max}: {fewer} hold at most {}, \
-             {} need at least {}; hint: widen the sizes, or allow a leftover ({} of the records)",
-            fewer * max,
+            "{num_records} {records} cannot be split into clusters of {min} to {max}: {but}\
+             {} need at least {}; hint: widen min and max, or allow a leftover (--allow-leftover; \
+             {} of the records)",
             fewer + 1,
             (fewer + 1) * min,
             num_records - most,
@@ -213,9 +218,11 @@ mod tests {
     fn says_why_it_cannot() {
         let message =
             |n, min, max| Bounds::new(min, max).unwrap().plan(n, false).unwrap_err().to_string();
-        assert!(message(1, 2, 5).contains("1 records cannot be split into clusters of 2 to 5"));
+        assert!(
+            message(1, 2, 5).contains("1 record cannot be split into clusters of 2 to 5: 1 need")
+        );
         assert!(message(7, 4, 5).contains("1 hold at most 5, 2 need at least 8"));
-        assert!(message(7, 4, 5).contains("allow a leftover (2 of the records)"));
+        assert!(message(7, 4, 5).contains("--allow-leftover; 2 of the records"));
         assert_eq!(Bounds::new(4, 5).unwrap().plan(7, true).unwrap(), 5);
         assert!(Bounds::new(5, 4).is_err() && Bounds::new(0, 4).is_err());
     }

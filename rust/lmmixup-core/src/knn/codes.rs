@@ -9,10 +9,18 @@
 use rayon::prelude::*;
 
 use super::kernels::{GROUP, Kernels, PANEL, TILE_ROWS};
-use super::vectors::Vectors;
+use super::rotation::rotate;
+use super::vectors::{LANES, Vectors};
 
 /// What single-precision rounding may add to a similarity, with room to spare.
 const ROUNDING: f32 = 4e-6;
+
+/// Added to a value below 2²², it leaves no room for a fraction: the sum is rounded to a whole
+/// number, ties to even, which then stands in its lowest bits.
+const WHOLE: f32 = 12_582_912.0;
+
+/// Codes of a row that are packed at a time: a line of the processor's cache.
+const LINE: usize = 64;
 
 /// Row-major codes.
 pub(super) struct Codes {
@@ -119,49 +127,36 @@ impl Codes {
     }
 }
 
-/// Turns a row by an orthogonal matrix that is the same for every row of a dimension: Hadamard
-/// transforms of the longest power of two at the front, then at the back. O(D log D).
-fn rotate(row: &mut [f32]) {
-    let Some(log) = row.len().checked_ilog2() else { return };
-    let (len, rest) = (1 << log, row.len() - (1 << log));
-    hadamard(&mut row[..len]);
-    if rest > 0 {
-        hadamard(&mut row[rest..]);
-    }
-}
-
-/// The Hadamard transform of a power of two of values, scaled to keep lengths.
-fn hadamard(values: &mut [f32]) {
-    let scale = 1.0 / (values.len() as f32).sqrt();
-    values.iter_mut().for_each(|value| *value *= scale);
-    let mut half = values.len() / 2;
-    while half > 0 {
-        for both in values.chunks_exact_mut(2 * half) {
-            let (left, right) = both.split_at_mut(half);
-            for (left, right) in left.iter_mut().zip(right) {
-                (*left, *right) = (*left + *right, *left - *right);
-            }
-        }
-        half /= 2;
-    }
-}
-
 /// Step, offset and error of a row; its codes go to `codes`.
 pub(super) fn encode(row: &[f32], inverse_length: f32, codes: &mut [i8]) -> (f32, i32, f32) {
-    let largest = row.iter().fold(0.0_f32, |largest, value| largest.max(value.abs()));
-    let step = largest * inverse_length / 127.0;
+    let step = largest(row) * inverse_length / 127.0;
     if step == 0.0 {
         return (0.0, 0, 0.0);
     }
-    let (mut sum, mut error) = (0, 0.0);
-    for (code, value) in codes.iter_mut().zip(row) {
-        let value = value * inverse_length;
-        *code = (value / step).round_ties_even() as i8;
-        sum += i32::from(*code);
-        let wrong = f64::from(value) - f64::from(step) * f64::from(*code);
-        error += wrong * wrong;
+    let (mut sums, mut errors) = ([0_i32; LANES], [0.0_f64; LANES]);
+    for (values, codes) in row.chunks(LANES).zip(codes.chunks_mut(LANES)) {
+        for (at, (code, value)) in codes.iter_mut().zip(values).enumerate() {
+            let value = value * inverse_length;
+            let whole = value / step + WHOLE;
+            *code = whole.to_bits().wrapping_sub(WHOLE.to_bits()) as i8;
+            let wrong = f64::from(value) - f64::from(step) * f64::from(whole - WHOLE);
+            sums[at] += i32::from(*code);
+            errors[at] += wrong * wrong;
+        }
     }
-    (step, 128 * sum, error.sqrt() as f32 * 1.000_01)
+    let error = errors.iter().sum::<f64>().sqrt() as f32 * 1.000_01;
+    (step, 128 * sums.iter().sum::<i32>(), error)
+}
+
+/// The largest value, whatever its sign.
+fn largest(row: &[f32]) -> f32 {
+    let mut largest = [0.0_f32; LANES];
+    for values in row.chunks(LANES) {
+        for (largest, value) in largest.iter_mut().zip(values) {
+            *largest = if value.abs() > *largest { value.abs() } else { *largest };
+        }
+    }
+    largest.into_iter().fold(0.0, f32::max)
 }
 
 /// Codes as columns: panels of 64, group after group, with 128 added to make them unsigned.
@@ -178,13 +173,13 @@ impl Panels {
         let (depth, len) = (codes.depth, codes.len());
         let mut bytes = vec![128; len.next_multiple_of(PANEL) * depth];
         bytes.par_chunks_exact_mut(PANEL * depth).enumerate().for_each(|(panel, bytes)| {
-            for column in 0..PANEL.min(len - panel * PANEL) {
-                for (group, code) in
-                    codes.row(panel * PANEL + column).chunks_exact(GROUP).enumerate()
-                {
-                    let to = (group * PANEL + column) * GROUP;
-                    for at in 0..GROUP {
-                        bytes[to + at] = code[at] as u8 ^ 128;
+            let first = panel * PANEL;
+            for (line, bytes) in bytes.chunks_mut(PANEL * LINE).enumerate() {
+                let (cells, _) = bytes.as_chunks_mut::<GROUP>();
+                for column in 0..PANEL.min(len - first) {
+                    let (groups, _) = codes.row(first + column)[line * LINE..].as_chunks::<GROUP>();
+                    for (cells, group) in cells.chunks_exact_mut(PANEL).zip(groups) {
+                        cells[column] = group.map(|code| code as u8 ^ 128);
                     }
                 }
             }

@@ -5,6 +5,10 @@ use rayon::prelude::*;
 use super::kernels::Kernels;
 use crate::{Error, Result};
 
+/// Sums that are kept side by side, so that the processor need not wait for one addition before the
+/// next.
+pub(super) const LANES: usize = 16;
+
 /// Rows longer than this would overflow a single-precision dot product.
 const LONGEST: f64 = 1e15;
 /// Rows shorter than this count as zero: their direction is rounding noise.
@@ -98,7 +102,13 @@ impl<'a> Vectors<'a> {
 
 /// NaN for a row that cannot be used.
 pub(super) fn inverse_length(row: &[f32]) -> f32 {
-    let length = row.iter().map(|&value| f64::from(value) * f64::from(value)).sum::<f64>().sqrt();
+    let mut sums = [0.0_f64; LANES];
+    for values in row.chunks(LANES) {
+        for (sum, &value) in sums.iter_mut().zip(values) {
+            *sum += f64::from(value) * f64::from(value);
+        }
+    }
+    let length = sums.iter().sum::<f64>().sqrt();
     if length.is_nan() || length > LONGEST {
         f32::NAN
     } else if length < SHORTEST {

@@ -7,7 +7,7 @@ use arrow_array::ArrayRef;
 use arrow_array::builder::{BooleanBuilder, Float64Builder, Int64Builder, StringBuilder};
 
 use crate::pool::infer::ColumnType;
-use crate::pool::json::{Kind, Value, unescape};
+use crate::pool::json::{Escapes, Kind, Value, unescape};
 
 /// A column that grows by a value a record.
 #[derive(Debug)]
@@ -51,7 +51,9 @@ impl ColumnBuilder {
                 builder.append_option(value.and_then(|value| value.text.parse().ok()));
             }
             Self::Text(builder) => match value {
-                Some(value) if value.escaped => builder.append_value(unescape(value)),
+                Some(value) if value.escapes != Escapes::None => {
+                    builder.append_value(unescape(value))
+                }
                 Some(value) => builder.append_value(value.text),
                 None => builder.append_null(),
             },

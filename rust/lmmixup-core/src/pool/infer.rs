@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use arrow_schema::DataType;
 
 use crate::pool::chunk::{Chunk, Layout};
-use crate::pool::json::{Kind, Value};
+use crate::pool::json::{Kind, Scanner, Value};
 use crate::pool::keys::Keys;
 use crate::pool::records::lines;
 
@@ -133,9 +133,11 @@ pub fn look(chunk: &Chunk) -> Seen {
     let mut keys = Keys::default();
     let mut slots = Vec::new();
     let mut counts: Vec<(u16, u64)> = Vec::new();
+    let mut scanner = Scanner::over(&chunk.data);
     for line in lines(chunk) {
         let Ok(text) = line.text() else { continue };
-        if keys.scan(text, &mut slots).is_err() {
+        scanner.enter(line.start, text);
+        if keys.scan(&mut scanner, &mut slots).is_err() {
             continue;
         }
         seen.num_records += 1;

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::pool::json::{Fault, Scanner, Value, unescape};
+use crate::pool::json::{Escapes, Fault, Kind, Scanner, Value, unescape};
 
 /// Numbers of field names, in order of first appearance.
 #[derive(Debug, Default)]
@@ -53,26 +53,26 @@ impl Keys {
         number
     }
 
-    /// Scans one record into `slots`, which is resized to the number of names. A name that
+    /// Scans the record that `scanner` entered into `slots`, which is resized to the number of names. A name that
     /// stands twice keeps its last value, as in Python.
     ///
     /// # Errors
     /// The first [`Fault`]; `slots` is then meaningless.
     pub fn scan<'a>(
         &mut self,
-        text: &'a str,
+        scanner: &mut Scanner<'a>,
         slots: &mut Vec<Option<Value<'a>>>,
     ) -> Result<(), Fault> {
         slots.clear();
         slots.resize(self.names.len(), None);
         let mut position = 0;
-        let mut scanner = Scanner::new(text);
-        scanner.object(|name, escaped, value| {
-            let number = if escaped {
-                let name = Value { kind: crate::pool::json::Kind::String, text: name, escaped };
-                self.find(position, &unescape(&name))
-            } else {
-                self.find(position, name)
+        scanner.object(|name, escapes, value| {
+            let number = match escapes {
+                Escapes::None => self.find(position, name),
+                _ => {
+                    let name = Value { kind: Kind::String, text: name, escapes };
+                    self.find(position, &unescape(&name))
+                }
             };
             position += 1;
             if number >= slots.len() {

@@ -148,6 +148,13 @@ fn conversation(
             return Ok(found);
         }
     }
+    if columns.is_empty() {
+        return Err(Error::Data(
+            "expected records, got no readable record; is it the file that its name says? JSONL \
+             has one object `{…}` a line"
+                .to_owned(),
+        ));
+    }
     let names: Vec<&str> = columns.iter().map(|column| column.name.as_str()).take(20).collect();
     let expected = match schema {
         Some(name) => format!("the columns of schema {name} ({})", needs_of(name)),
@@ -158,7 +165,7 @@ fn conversation(
     Err(Error::Data(format!(
         "expected {expected}, got {}; name yours, for example \
          --columns prompt=question,completion=answer",
-        if names.is_empty() { "no readable record".to_owned() } else { names.join(", ") },
+        names.join(", "),
     )))
 }
 

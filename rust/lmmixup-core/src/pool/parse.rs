@@ -8,7 +8,7 @@ use crate::pool::chunk::{Chunk, Layout, too_long};
 use crate::pool::columns::ColumnBuilder;
 use crate::pool::ids::{ChunkIds, IdsBuilder};
 use crate::pool::infer::ColumnType;
-use crate::pool::json::Value;
+use crate::pool::json::{Scanner, Value};
 use crate::pool::keys::Keys;
 use crate::pool::mapping::Mapping;
 use crate::pool::records::{Line, lines, utf8};
@@ -122,13 +122,15 @@ fn parse_json<S: Sink>(chunk: &Chunk, taker: &mut Taker<'_, S>, rejects: &mut Ve
     let wanted: Vec<usize> = plan.originals.iter().map(|wanted| number(&wanted.name)).collect();
     let mut slots: Vec<Option<Value<'_>>> = Vec::new();
     let mut fields: Vec<Field<'_>> = Vec::new();
+    let mut scanner = Scanner::over(&chunk.data);
     for line in lines(chunk) {
-        let outcome = scan(&line, plan.max_bytes, &mut keys, &mut slots).and_then(|()| {
-            fields.clear();
-            let field = |&role: &usize| slots[role].map_or(Field::Absent, Field::Json);
-            fields.extend(roles.iter().map(field));
-            taker.push(line.number, &fields)
-        });
+        let outcome =
+            scan(&line, plan.max_bytes, &mut scanner, &mut keys, &mut slots).and_then(|()| {
+                fields.clear();
+                let field = |&role: &usize| slots[role].map_or(Field::Absent, Field::Json);
+                fields.extend(roles.iter().map(field));
+                taker.push(line.number, &fields)
+            });
         match outcome {
             Ok(()) => {
                 for (column, &slot) in taker.originals.iter_mut().zip(&wanted) {
@@ -143,13 +145,15 @@ fn parse_json<S: Sink>(chunk: &Chunk, taker: &mut Taker<'_, S>, rejects: &mut Ve
 fn scan<'a>(
     line: &Line<'a>,
     max_bytes: usize,
+    scanner: &mut Scanner<'a>,
     keys: &mut Keys,
     slots: &mut Vec<Option<Value<'a>>>,
 ) -> std::result::Result<(), Reject> {
     if line.bytes.len() > max_bytes {
         return Err(too_long(0, b"", max_bytes));
     }
-    keys.scan(line.text()?, slots).map_err(|fault| Reject::from_fault(&fault, line.bytes))
+    scanner.enter(line.start, line.text()?);
+    keys.scan(scanner, slots).map_err(|fault| Reject::from_fault(&fault, line.bytes))
 }
 
 /// Where the columns of a plan are in a CSV file.

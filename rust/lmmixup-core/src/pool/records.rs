@@ -10,6 +10,8 @@ use crate::pool::reject::Reject;
 pub struct Line<'c> {
     /// 1-based line or row.
     pub number: u64,
+    /// Where it begins in the chunk.
+    pub start: usize,
     /// Its bytes.
     pub bytes: &'c [u8],
     text: Option<&'c str>,
@@ -62,7 +64,7 @@ impl<'c> Iterator for Lines<'c> {
             let bytes = &self.data[start..end];
             if self.spans.is_some() || !bytes.iter().all(u8::is_ascii_whitespace) {
                 let text = self.text.and_then(|text| text.get(start..end));
-                return Some(Line { number, bytes, text });
+                return Some(Line { number, start, bytes, text });
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::pool::json::{Kind, Scanner, Value, unescape};
+use crate::pool::json::{Escapes, Kind, Scanner, Value, unescape};
 use crate::pool::reject::Reject;
 
 /// One turn of a conversation.
@@ -96,7 +96,10 @@ fn read_turn<'a>(element: &Value<'a>, number: usize) -> Result<Turn<'a>, Reject>
 }
 
 fn text_of<'a>(value: &Value<'a>) -> Cow<'a, str> {
-    if value.escaped { Cow::Owned(unescape(value)) } else { Cow::Borrowed(value.text) }
+    match value.escapes {
+        Escapes::None => Cow::Borrowed(value.text),
+        _ => Cow::Owned(unescape(value)),
+    }
 }
 
 fn content_of<'a>(content: &Value<'a>, number: usize) -> Result<Cow<'a, str>, Reject> {

@@ -7,6 +7,7 @@ pub mod shape;
 
 use std::collections::BTreeMap;
 
+use memchr::memmem::Finder;
 use minijinja::{Environment, Error as JinjaError, ErrorKind, Value, context};
 
 pub use shape::{Shape, Span, Trim};
@@ -27,7 +28,7 @@ pub struct Said<'a> {
 pub struct Template {
     env: Environment<'static>,
     variables: Value,
-    watched: Vec<String>,
+    watched: Vec<Finder<'static>>,
 }
 
 const NAME: &str = "chat";
@@ -51,7 +52,9 @@ impl Template {
             Error::Data(format!("chat template: expected Jinja, got: {}", message(&error)))
         })?;
         let variables = Value::from_serialize(&variables);
-        Ok(Self { env, variables, watched: watched_texts(source) })
+        let watched = watched_texts(source);
+        let watched = watched.iter().map(|text| Finder::new(text).into_owned()).collect();
+        Ok(Self { env, variables, watched })
     }
 
     /// Renders a chat; `prompts` asks for the opening of the assistant's turn at the end.
@@ -77,7 +80,7 @@ impl Template {
     /// Whether the template may treat this content in a way of its own, because it holds a text
     /// that the template looks for.
     pub fn looks_for(&self, content: &str) -> bool {
-        self.watched.iter().any(|text| content.contains(text.as_str()))
+        self.watched.iter().any(|text| text.find(content.as_bytes()).is_some())
     }
 }
 

@@ -5,17 +5,17 @@
 
 use std::borrow::Cow;
 use std::fs;
+use std::ops::Range;
 use std::path::Path;
 
-use serde_json::Value;
+use rayon::prelude::*;
 use tokenizers::pipeline::{
-    Model, PipelineModel, PipelineModelScratch, PipelinePatternMatcher, PipelineToken,
-    PipelineTokenizer, PreTokenizer, PreTokenizerScratch, Span, normalize_all,
+    Model, PipelineModelScratch, PipelinePatternMatcher, PipelineToken, PreTokenizer,
+    PreTokenizerScratch, Span, normalize_all,
 };
 
-use rayon::prelude::*;
-
-use super::words::{INLINE, Words, key, make_room};
+use super::file::TokenizerFile;
+use super::words::{INLINE, Key, MAX_WORD, Words, key, make_room};
 use crate::embed::Texts;
 use crate::embed::rows::Shelf;
 use crate::threads::with_threads;
@@ -25,18 +25,12 @@ use crate::{Error, Progress, Result};
 const TOGETHER: usize = 128;
 /// Texts that one task encodes.
 const ROWS_A_TASK: usize = 256;
-/// Rules for digits that the crate reads wrongly, see [`check_digits`].
-const DIGITS: [&str; 2] = [r"\p{N}+", r"\p{N}{1,2}"];
 
 /// A `tokenizer.json` that is ready to encode; shared by threads.
 pub struct Encoder {
-    inner: PipelineTokenizer,
-    specials: Vec<(String, u32)>,
+    file: TokenizerFile,
+    /// Ids of the special tokens, ascending.
     special_ids: Vec<u32>,
-    has_added: bool,
-    has_words: bool,
-    /// The first of the ids that stand for bytes which the vocabulary lacks.
-    missing: Option<u32>,
 }
 
 /// What a thread keeps from text to text.
@@ -47,7 +41,7 @@ pub struct Scratch {
     pre: PreTokenizerScratch,
     spans: Vec<Span>,
     raw: Vec<PipelineToken>,
-    keys: Vec<([u64; 2], usize)>,
+    keys: Vec<(Key, usize)>,
 }
 
 impl std::fmt::Debug for Scratch {
@@ -76,35 +70,10 @@ impl Encoder {
                 path.display()
             ))
         };
-        let mut value: Value =
-            serde_json::from_str(&json).map_err(|error| wrong(error.to_string()))?;
-        check_kind(&value).map_err(wrong)?;
-        check_digits(&value["pre_tokenizer"]).map_err(wrong)?;
-        let (missing, json) = match fill_bytes(&mut value) {
-            Some(missing) => (Some(missing), value.to_string()),
-            None => (None, json),
-        };
-        let canonical =
-            tokenizers::canonicalize_str(&json).map_err(|error| wrong(error.to_string()))?;
-        let inner = tokenizers::from_json(&canonical).map_err(|error| wrong(error.to_string()))?;
-        let added = value["added_tokens"].as_array().map_or(&[][..], Vec::as_slice);
-        let specials = added.iter().filter(|token| token["special"] == true).filter_map(|token| {
-            let id = u32::try_from(token["id"].as_u64()?).ok()?;
-            Some((token["content"].as_str()?.to_owned(), id))
-        });
-        let specials: Vec<(String, u32)> =
-            specials.filter(|(content, _)| !content.is_empty()).collect();
-        let mut special_ids: Vec<u32> = specials.iter().map(|(_, id)| *id).collect();
+        let file = TokenizerFile::read(&json).map_err(wrong)?;
+        let mut special_ids: Vec<u32> = file.specials.iter().map(|(_, id)| *id).collect();
         special_ids.sort_unstable();
-        let is_bytes = matches!(inner.get_model(), PipelineModel::BPE(bpe) if bpe.is_byte_level());
-        let encoder = Self {
-            specials,
-            special_ids,
-            has_added: !added.is_empty(),
-            has_words: is_bytes,
-            missing,
-            inner,
-        };
+        let encoder = Self { file, special_ids };
         // A pattern that the crate has no program for shows only when it is used.
         let mut ids = Vec::new();
         let probed = encoder.encode("a 1", 0, false, &mut Scratch::default(), &mut ids);
@@ -114,17 +83,17 @@ impl Encoder {
 
     /// Which way texts take: `words` (a table before the model) or `tokenizers` (the crate's own).
     pub fn path_name(&self) -> &'static str {
-        if self.has_words { "words" } else { "tokenizers" }
+        if self.file.has_words { "words" } else { "tokenizers" }
     }
 
     /// Special tokens with their ids, in the order of the file.
     pub fn specials(&self) -> &[(String, u32)] {
-        &self.specials
+        &self.file.specials
     }
 
     /// The first special token in `text` from `start` on: where it is, where it ends, its id.
     pub fn find_special(&self, text: &str, mut start: usize) -> Option<(usize, usize, u32)> {
-        if self.specials.is_empty() {
+        if self.file.specials.is_empty() {
             return None;
         }
         loop {
@@ -141,7 +110,7 @@ impl Encoder {
     /// # Errors
     /// [`Error::Data`] where an id is not known.
     pub fn decode(&self, ids: &[u32]) -> Result<String> {
-        self.inner.decode(ids, false).map_err(refused)
+        self.file.inner.decode(ids, false).map_err(refused)
     }
 
     /// Appends the ids of a text to `out`, without special tokens around it.
@@ -159,7 +128,7 @@ impl Encoder {
         scratch: &mut Scratch,
         out: &mut Vec<u32>,
     ) -> Result<()> {
-        if !self.has_added {
+        if !self.file.has_added {
             return self.encode_between(text, offset, specials, scratch, out);
         }
         let mut start = 0;
@@ -223,7 +192,7 @@ impl Encoder {
         normalized: bool,
         specials: bool,
     ) -> Option<((usize, usize), u32)> {
-        let added = self.inner.get_added_vocabulary();
+        let added = self.file.inner.get_added_vocabulary();
         added.extract_next(text.as_bytes(), start, normalized, !specials)
     }
 
@@ -237,8 +206,8 @@ impl Encoder {
         out: &mut Vec<u32>,
     ) -> Result<()> {
         let text: Cow<'_, str> =
-            normalize_all(self.inner.get_normalizers(), text, offset).map_err(refused)?;
-        if !self.has_added {
+            normalize_all(self.file.inner.get_normalizers(), text, offset).map_err(refused)?;
+        if !self.file.has_added {
             return self.encode_plain(&text, scratch, out);
         }
         let mut start = 0;
@@ -260,17 +229,17 @@ impl Encoder {
         if u32::try_from(text.len()).is_err() {
             return Err(Error::Data("expected at most 4 GiB of text in a record".into()));
         }
-        let pre_tokenizer = self.inner.get_pre_tokenizer();
+        let pre_tokenizer = self.file.inner.get_pre_tokenizer();
         scratch.spans.clear();
         pre_tokenizer.pre_tokenize(text, &mut scratch.pre, &mut scratch.spans).map_err(refused)?;
-        if self.has_words {
+        if self.file.has_words {
             let start = out.len();
             self.encode_words(text, scratch, out)?;
             self.drop_missing(start, out);
             return Ok(());
         }
         let Scratch { model: held, spans, raw, .. } = scratch;
-        let model = self.inner.get_model();
+        let model = self.file.inner.get_model();
         raw.clear();
         let held = held.get_or_insert_with(|| model.init_scratch());
         model.tokenize_spans(text, spans, held, raw).map_err(refused)?;
@@ -280,7 +249,7 @@ impl Encoder {
 
     /// A byte that the vocabulary lacks has no token, as in Hugging Face `tokenizers` 0.23.
     fn drop_missing(&self, start: usize, out: &mut Vec<u32>) {
-        let Some(first) = self.missing else { return };
+        let Some(first) = self.file.missing else { return };
         let mut kept = start;
         for at in start..out.len() {
             if out[at] < first {
@@ -293,32 +262,48 @@ impl Encoder {
 
     fn encode_words(&self, text: &str, scratch: &mut Scratch, out: &mut Vec<u32>) -> Result<()> {
         let Scratch { words, model: held, spans, raw, keys, .. } = scratch;
-        let model = self.inner.get_model();
+        let model = self.file.inner.get_model();
         let held = held.get_or_insert_with(|| model.init_scratch());
         let words = words.get_or_insert_default();
         let bytes = text.as_bytes();
         let mut at = out.len();
-        for part in spans.chunks(TOGETHER) {
-            keys.clear();
-            keys.extend(part.iter().map(|span| {
-                let key = key(bytes, span.start as usize, span.end as usize);
-                (key, words.home(key))
-            }));
-            for (span, &(key, home)) in part.iter().zip(keys.iter()) {
+        let mut write =
+            |words: &mut Words, range: Range<usize>, (key, home): (Key, usize)| -> Result<()> {
                 make_room(out, at, INLINE);
                 let is_short = key != [0; 2];
                 if let (true, Some(count)) = (is_short, words.write(key, home, out, at)) {
                     at += count;
-                    continue;
+                    return Ok(());
                 }
                 raw.clear();
-                model.tokenize_pipeline(&text[span.range()], held, raw).map_err(refused)?;
+                model.tokenize_pipeline(&text[range], held, raw).map_err(refused)?;
                 let ids = PipelineToken::cast_slice(raw);
                 make_room(out, at, ids.len());
                 out[at..at + ids.len()].copy_from_slice(ids);
                 at += ids.len();
                 if is_short {
                     words.keep(key, home, ids);
+                }
+                Ok(())
+            };
+        for part in spans.chunks(TOGETHER) {
+            keys.clear();
+            keys.extend(part.iter().map(|span| {
+                let key = key(bytes, span.start as usize, span.end as usize);
+                (key, words.home(key))
+            }));
+            for (span, &found) in part.iter().zip(keys.iter()) {
+                let (mut start, end) = (span.start as usize, span.end as usize);
+                match &self.file.cuts {
+                    Some(cuts) if end - start > MAX_WORD => {
+                        while start < end {
+                            let next = cuts.next(bytes, start, end);
+                            let key = key(bytes, start, next);
+                            write(words, start..next, (key, words.home(key)))?;
+                            start = next;
+                        }
+                    }
+                    _ => write(words, start..end, found)?,
                 }
             }
         }
@@ -329,55 +314,4 @@ impl Encoder {
 
 fn refused(error: impl std::fmt::Display) -> Error {
     Error::Data(format!("the tokenizer refused a text: {error}"))
-}
-
-/// Says what is wrong with a file that parses as JSON but is no tokenizer.
-fn check_kind(value: &Value) -> std::result::Result<(), String> {
-    if value["model"].is_null() {
-        return Err("JSON without `model`; convert a slow tokenizer with transformers first".into());
-    }
-    match value["version"].as_str() {
-        None | Some("1.0") => Ok(()),
-        Some(other) => Err(format!("version {other}; only 1.0 is known")),
-    }
-}
-
-/// Gives tokens to the bytes that a byte-level vocabulary lacks, as SmolLM2's does and which
-/// tokenizers 1.0 refuses; their ids come after all others and are left out again.
-fn fill_bytes(value: &mut Value) -> Option<u32> {
-    let is_bytes = value["pre_tokenizer"].to_string().contains("\"ByteLevel\"");
-    let after = |id: Option<u64>| id.map_or(0, |id| id + 1);
-    let added = value["added_tokens"].as_array().map_or(&[][..], Vec::as_slice);
-    let added = added.iter().map(|token| after(token["id"].as_u64())).max().unwrap_or(0);
-    let vocabulary = value["model"]["vocab"].as_object_mut().filter(|_| is_bytes)?;
-    let first = vocabulary.values().map(|id| after(id.as_u64())).max().unwrap_or(0).max(added);
-    let lacking: Vec<String> =
-        byte_characters().filter(|byte| !vocabulary.contains_key(byte)).collect();
-    for (id, byte) in (first..).zip(&lacking) {
-        vocabulary.insert(byte.clone(), id.into());
-    }
-    (!lacking.is_empty()).then_some(u32::try_from(first).ok()?)
-}
-
-/// The characters that stand for the 256 bytes in byte-level vocabularies.
-fn byte_characters() -> impl Iterator<Item = String> {
-    let shown = |byte: &u32| matches!(byte, 33..=126 | 161..=172 | 174..=255);
-    let hidden = 256 - (0..256).filter(shown).count() as u32;
-    (0..256)
-        .filter(move |byte| shown(byte))
-        .chain(256..256 + hidden)
-        .filter_map(|code| char::from_u32(code).map(String::from))
-}
-
-/// tokenizers 1.0.0-rc.3 takes a GPT pattern with `\p{N}+` or `\p{N}{1,2}` for the one with
-/// `\p{N}{1,3}`, and its ids would be wrong.
-fn check_digits(pre_tokenizer: &Value) -> std::result::Result<(), String> {
-    let text = pre_tokenizer.to_string();
-    let found = DIGITS
-        .iter()
-        .find(|digits| text.contains(&format!(r"\\p{{L}}+|{}|", digits.replace('\\', r"\\"))));
-    match found {
-        Some(digits) => Err(format!("a split pattern with `{digits}`, which it cuts wrongly")),
-        None => Ok(()),
-    }
 }

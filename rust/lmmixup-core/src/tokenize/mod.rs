@@ -6,10 +6,16 @@
 //! ```
 
 pub mod chat;
+mod columns;
+mod cuts;
+pub mod encoded;
 pub mod encoder;
+mod file;
+pub mod rows;
 pub mod store;
 mod words;
 
 pub use chat::{Chat, ChatScratch, Drop, Paths, SpecialInText, TRAINED};
+pub use encoded::{Encoded, Limits, Totals};
 pub use encoder::{Encoder, Scratch};
-pub use store::{Encoded, Limits, TokenPool, Totals};
+pub use store::TokenPool;

@@ -2,8 +2,18 @@
 
 use std::borrow::Cow;
 
-use crate::pool::json::{Kind, Value, unescape, unescape_onto};
+use crate::pool::json::{Escapes, Kind, Value, escape_onto, is_own_body, unescape, unescape_onto};
 use crate::pool::turns::Turn;
+
+/// How a text is wanted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// As it is.
+    Text,
+    /// As the body that [`escape_onto`] writes. Most strings in files are such bodies already, and
+    /// can be compared without being unescaped.
+    Body,
+}
 
 /// What a record has in one column that plays a part.
 #[derive(Clone, Debug, Default)]
@@ -48,22 +58,28 @@ impl Field<'_> {
     }
 
     /// Appends its text; nothing where it is missing.
-    pub(super) fn append_to(&self, out: &mut String) {
-        match self {
-            Self::Text(text) => out.push_str(text),
-            Self::Json(value) if value.kind == Kind::String => unescape_onto(value, out),
-            Self::Json(value) if value.kind != Kind::Null => out.push_str(value.text),
-            _ => {}
+    pub(super) fn append_to(&self, form: Form, out: &mut String) {
+        match (self, form) {
+            (Self::Text(text), Form::Body) => escape_onto(text, out),
+            (Self::Json(value), Form::Body) if value.escapes == Escapes::Any => {
+                escape_onto(&unescape(value), out);
+            }
+            (Self::Json(value), Form::Text) if value.escapes != Escapes::None => {
+                unescape_onto(value, out);
+            }
+            _ => out.push_str(self.whole(form).unwrap_or_default()),
         }
     }
 
     /// Its text where it stands in one piece.
-    pub(super) fn whole(&self) -> Option<&str> {
+    pub(super) fn whole(&self, form: Form) -> Option<&str> {
         match self {
-            Self::Text(text) => Some(text),
+            Self::Text(text) => (form == Form::Text || is_own_body(text)).then_some(text),
             Self::Json(value) if value.kind == Kind::Null => Some(""),
-            Self::Json(value) if value.kind != Kind::String || !value.escaped => Some(value.text),
-            Self::Json(_) => None,
+            Self::Json(value) => match (value.escapes, form) {
+                (Escapes::None, _) | (Escapes::Short, Form::Body) => Some(value.text),
+                _ => None,
+            },
             _ => Some(""),
         }
     }
@@ -73,7 +89,9 @@ impl Field<'_> {
         match self {
             _ if self.is_missing() => None,
             Self::Text(text) | Self::Number(text) => Some(Cow::Borrowed(text)),
-            Self::Json(value) if value.escaped => Some(Cow::Owned(unescape(value))),
+            Self::Json(value) if value.escapes != Escapes::None => {
+                Some(Cow::Owned(unescape(value)))
+            }
             Self::Json(value) => Some(Cow::Borrowed(value.text)),
             _ => None,
         }

@@ -5,7 +5,7 @@ mod field;
 mod record;
 
 pub use builder::{Canonical, CanonicalBuilder, turn_fields};
-pub use field::Field;
+pub use field::{Field, Form};
 pub use record::Record;
 
 use crate::Result;

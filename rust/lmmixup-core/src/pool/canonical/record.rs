@@ -2,9 +2,9 @@
 
 use std::borrow::Cow;
 
-use super::Field;
+use super::{Field, Form};
 use crate::pool::ids::{content_hash, turns_hash};
-use crate::pool::json::Kind;
+use crate::pool::json::{Kind, body_of};
 use crate::pool::mapping::{IdRule, Mapping, Need, Shape};
 use crate::pool::parse::Plan;
 use crate::pool::reject::Reject;
@@ -50,27 +50,38 @@ impl<'r> Record<'r> {
     }
 
     /// The prompt, in `scratch` unless it stands in the input as it is.
-    #[inline]
     pub fn prompt<'s>(&'s self, scratch: &'s mut String) -> &'s str {
+        self.prompt_as(Form::Text, scratch)
+    }
+
+    /// The completion, in `scratch` unless it stands in the input as it is.
+    pub fn completion<'s>(&'s self, scratch: &'s mut String) -> &'s str {
+        self.completion_as(Form::Text, scratch)
+    }
+
+    /// The prompt in a form, in `scratch` unless it stands in the input like that.
+    #[inline]
+    pub fn prompt_as<'s>(&'s self, form: Form, scratch: &'s mut String) -> &'s str {
         match &self.said {
             Said::Pair { num_prompts } => {
                 let parts = &self.fields[..*num_prompts];
-                let mut rest = parts.iter().filter(|part| part.whole() != Some(""));
+                let mut rest = parts.iter().filter(|part| part.whole(form) != Some(""));
                 let only = match (rest.next(), rest.next()) {
                     (None, _) => Some(""),
-                    (Some(only), None) => only.whole(),
+                    (Some(only), None) => only.whole(form),
                     _ => None,
                 };
                 if let Some(text) = only {
                     return text;
                 }
-                join(parts, scratch);
+                join(parts, form, scratch);
                 scratch
             }
             Said::Chat(turns) => match prompt_completion(turns) {
-                Some((Cow::Borrowed(prompt), _)) => prompt,
+                Some((Cow::Borrowed(prompt), _)) => in_form(prompt, form, scratch),
                 Some((Cow::Owned(prompt), _)) => {
-                    *scratch = prompt;
+                    scratch.clear();
+                    Field::Text(&prompt).append_to(form, scratch);
                     scratch
                 }
                 None => "",
@@ -78,12 +89,15 @@ impl<'r> Record<'r> {
         }
     }
 
-    /// The completion, in `scratch` unless it stands in the input as it is.
+    /// The completion in a form, in `scratch` unless it stands in the input like that.
     #[inline]
-    pub fn completion<'s>(&'s self, scratch: &'s mut String) -> &'s str {
+    pub fn completion_as<'s>(&'s self, form: Form, scratch: &'s mut String) -> &'s str {
         match &self.said {
-            Said::Pair { num_prompts } => whole_text(&self.fields[*num_prompts], scratch),
-            Said::Chat(turns) => prompt_completion(turns).map_or("", |(_, completion)| completion),
+            Said::Pair { num_prompts } => whole_text(&self.fields[*num_prompts], form, scratch),
+            Said::Chat(turns) => {
+                let completion = prompt_completion(turns).map_or("", |(_, completion)| completion);
+                in_form(completion, form, scratch)
+            }
         }
     }
 
@@ -140,7 +154,7 @@ impl<'r> Record<'r> {
         see: impl FnOnce(&[(&str, &str)]) -> T,
     ) -> T {
         let mut scratch = String::new();
-        let system = whole_text(&self.fields[self.plan.mapping.system], &mut scratch);
+        let system = whole_text(&self.fields[self.plan.mapping.system], Form::Text, &mut scratch);
         let turns = [("system", system), ("user", prompt), ("assistant", completion)];
         see(if system.is_empty() { &turns[1..] } else { &turns[..] })
     }
@@ -168,27 +182,37 @@ impl<'r> Record<'r> {
     }
 }
 
-fn whole_text<'s>(field: &'s Field<'_>, scratch: &'s mut String) -> &'s str {
-    match field.whole() {
+fn whole_text<'s>(field: &'s Field<'_>, form: Form, scratch: &'s mut String) -> &'s str {
+    match field.whole(form) {
         Some(text) => text,
         None => {
             scratch.clear();
-            field.append_to(scratch);
+            field.append_to(form, scratch);
             scratch
         }
     }
 }
 
+fn in_form<'s>(text: &'s str, form: Form, scratch: &'s mut String) -> &'s str {
+    match form {
+        Form::Text => text,
+        Form::Body => body_of(text, scratch),
+    }
+}
+
 /// Writes the parts of a prompt that are not empty, with newlines between.
-fn join(parts: &[Field<'_>], out: &mut String) {
+fn join(parts: &[Field<'_>], form: Form, out: &mut String) {
     out.clear();
     for part in parts {
         let before = out.len();
         if before > 0 {
-            out.push('\n');
+            out.push_str(match form {
+                Form::Text => "\n",
+                Form::Body => "\\n",
+            });
         }
         let start = out.len();
-        part.append_to(out);
+        part.append_to(form, out);
         if out.len() == start {
             out.truncate(before);
         }
@@ -232,7 +256,7 @@ fn read_chats<'r>(
         read_chat(mapping, field, &role.column, &mut turns)?;
     }
     let mut system = String::new();
-    fields[mapping.system].append_to(&mut system);
+    fields[mapping.system].append_to(Form::Text, &mut system);
     if !system.is_empty() && turns.first().is_none_or(|turn| turn.role != "system") {
         turns.insert(0, Turn { role: "system".into(), content: system.into() });
     }

@@ -5,15 +5,17 @@
 //! many bytes at a time for the ends of strings; `docs/decisions/` has the figures that chose it
 //! over parser crates.
 
+mod bodies;
+mod lanes;
+mod marks;
 mod numbers;
 mod scanner;
-mod specials;
 mod strings;
 #[cfg(test)]
 mod tests;
 
+pub use bodies::{body_of, escape_onto, is_own_body, said_length, unescape, unescape_onto};
 pub use scanner::Scanner;
-pub use strings::{unescape, unescape_onto};
 
 /// Deepest nesting that is accepted; Python's own parser stops near 1,000.
 pub const MAX_DEPTH: usize = 512;
@@ -66,8 +68,19 @@ pub struct Value<'a> {
     pub kind: Kind,
     /// The JSON text (for a string: between its quotes).
     pub text: &'a str,
-    /// Whether a string holds at least one escape.
-    pub escaped: bool,
+    /// What a string has of escapes.
+    pub escapes: Escapes,
+}
+
+/// The escapes in the body of a string.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Escapes {
+    /// None: it stands for itself.
+    None,
+    /// Only `\" \\ \b \f \n \r \t`: what it says can be written in no other way without `\u` or `\/`.
+    Short,
+    /// `\uXXXX` or `\/` too.
+    Any,
 }
 
 /// Why a text is not a JSON record.

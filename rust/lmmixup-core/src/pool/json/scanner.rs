@@ -1,27 +1,42 @@
 //! The grammar: objects, lists, values and what is nested in them.
 
-use super::specials::Specials;
-use super::{Fault, Kind, MAX_DEPTH, Value, excerpt};
+use super::marks::Marks;
+use super::{Escapes, Fault, Kind, MAX_DEPTH, Value, excerpt};
 
-/// Walks one JSON text from left to right.
+/// Walks JSON texts from left to right: one, or several that lie behind one another.
 #[derive(Debug)]
 pub struct Scanner<'a> {
     pub(super) text: &'a str,
     pub(super) at: usize,
-    pub(super) specials: Specials,
+    /// Where `text` begins in what is marked.
+    pub(super) start: usize,
+    pub(super) marks: Marks<'a>,
 }
 
 impl<'a> Scanner<'a> {
     /// A scanner at the start of `text`.
     pub fn new(text: &'a str) -> Self {
-        Self { text, at: 0, specials: Specials::new() }
+        Self { text, ..Self::over(text.as_bytes()) }
     }
 
-    /// Scans an object; `field(name, name_is_escaped, value)` sees each member in order.
+    /// A scanner of texts in `bytes`; [`Scanner::enter`] comes first.
+    pub fn over(bytes: &'a [u8]) -> Self {
+        Self { text: "", at: 0, start: 0, marks: Marks::new(bytes) }
+    }
+
+    /// Goes to `text`, which begins at `start` and behind all texts so far.
+    pub fn enter(&mut self, start: usize, text: &'a str) {
+        (self.start, self.text, self.at) = (start, text, 0);
+    }
+
+    /// Scans an object; `field(name, escapes_of_name, value)` sees each member in order.
     ///
     /// # Errors
     /// The first [`Fault`]; members before it were already handed out.
-    pub fn object(&mut self, mut field: impl FnMut(&'a str, bool, Value<'a>)) -> Result<(), Fault> {
+    pub fn object(
+        &mut self,
+        mut field: impl FnMut(&'a str, Escapes, Value<'a>),
+    ) -> Result<(), Fault> {
         self.space();
         self.expect(b'{', "a JSON object `{…}`")?;
         self.space();
@@ -32,11 +47,11 @@ impl<'a> Scanner<'a> {
         loop {
             self.space();
             self.expect(b'"', "a field name in double quotes")?;
-            let (name, name_escaped) = self.string()?;
+            let (name, name_escapes) = self.string()?;
             self.space();
             self.expect(b':', "`:` after the field name")?;
             let value = self.value()?;
-            field(name, name_escaped, value);
+            field(name, name_escapes, value);
             self.space();
             match self.peek() {
                 Some(b',') => self.at += 1,
@@ -95,8 +110,8 @@ impl<'a> Scanner<'a> {
         let kind = match self.peek() {
             Some(b'"') => {
                 self.at += 1;
-                let (text, escaped) = self.string()?;
-                return Ok(Value { kind: Kind::String, text, escaped });
+                let (text, escapes) = self.string()?;
+                return Ok(Value { kind: Kind::String, text, escapes });
             }
             Some(b'{') => self.nested(Kind::Object)?,
             Some(b'[') => self.nested(Kind::Array)?,
@@ -106,7 +121,8 @@ impl<'a> Scanner<'a> {
             Some(b'-' | b'0'..=b'9') => self.number()?,
             _ => return Err(self.fault("a JSON value")),
         };
-        Ok(Value { kind, text: self.text.get(start..self.at).unwrap_or_default(), escaped: false })
+        let text = self.text.get(start..self.at).unwrap_or_default();
+        Ok(Value { kind, text, escapes: Escapes::None })
     }
 
     /// Skips an object or array without recursion, checking everything inside.

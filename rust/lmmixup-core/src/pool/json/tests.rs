@@ -7,8 +7,8 @@ use super::*;
 fn whole(text: &str) -> Result<Vec<(String, Kind, String)>, Fault> {
     let mut members = Vec::new();
     let mut scanner = Scanner::new(text);
-    scanner.object(|name, escaped, value| {
-        let name = unescape(&Value { kind: Kind::String, text: name, escaped });
+    scanner.object(|name, escapes, value| {
+        let name = unescape(&Value { kind: Kind::String, text: name, escapes });
         let text = match value.kind {
             Kind::String => unescape(&value),
             _ => value.text.to_owned(),

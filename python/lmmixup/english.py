@@ -1,4 +1,8 @@
-"""What the check of made records knows of English: words that carry no content or are no names."""
+"""What the check of made records knows of English: words without content, names, numbers.
+
+The lists stand here alone: `ops.check_faithfulness` hands them to Rust, and the reference reads
+them too.
+"""
 
 from __future__ import annotations
 
@@ -87,3 +91,55 @@ BARE_NOUNS = _words(
     """
 )
 """Nouns that begin a sentence without an article: *Legend has it*."""
+
+COMMON_ENDINGS = (
+    "ly", "ing", "tion", "tions", "sion", "ment", "ments", "ness", "ity", "ities", "ists", "ers",
+    "ors", "able",
+    "ible", "ful", "less", "ous", "ive", "ance", "ence", "ical",
+)  # fmt: skip
+"""Endings of words that begin a sentence and are no names."""
+
+BEFORE_VERBS = _words("also and first later never not often once or then who")
+"""Words between a name and the verb that it is the subject of."""
+
+SUBJECT_VERBS = _words(
+    """
+    is was are were has had have will would can could may might must did does do became began
+    built came fell felt found gave got grew held kept knew led left lost made met ran said saw
+    sent sold spent spoke stood taught thought told took went won wrote becomes comes contains
+    explains follows gives goes grows helps holds includes leads lies lives makes means notes
+    plays remains runs says shows stands stars takes uses works writes
+    """
+)
+"""Verbs whose subject may be a name at the start of a sentence, beside those in *-ed*."""
+
+_ONES = "zero one two three four five six seven eight nine ten eleven twelve"
+_TEENS = "thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
+_SMALL = [*_ONES.split(), *_TEENS.split()]
+_BELOW_THIRTEEN = "zeroth first second third fourth fifth sixth seventh eighth ninth tenth eleventh"
+_SMALL_ORDINALS = [*_BELOW_THIRTEEN.split(), "twelfth", *(f"{word}th" for word in _TEENS.split())]
+_ROUND = "twenty thirty forty fifty sixty seventy eighty ninety"
+_TENS = _ROUND.split()
+
+UNITS = (
+    {word: value for value, word in enumerate(_SMALL)}
+    | {word: value for value, word in enumerate(_SMALL_ORDINALS)}
+    | {word: 20 + 10 * place for place, word in enumerate(_TENS)}
+    | {word[:-1] + "ieth": 20 + 10 * place for place, word in enumerate(_TENS)}
+    | {word[:-1] + "ies": 20 + 10 * place for place, word in enumerate(_TENS)}
+)
+"""Number words below a hundred: cardinals, ordinals, decades."""
+
+_POWERS = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
+SCALES = {
+    **{word: 10**power for word, power in _POWERS.items()},
+    **{f"{word}th": 10**power for word, power in _POWERS.items()},
+    "dozen": 12,
+}
+"""Number words that multiply what is before them."""
+
+NUMBER_WORDS = frozenset(UNITS) | frozenset(SCALES)
+"""Words that are numbers or part of one."""
+
+WEAK_WORDS = frozenset({"one", "first", "second", "zeroth"})
+"""Number words that mostly are something else: a pronoun, an order of sentences, a time."""

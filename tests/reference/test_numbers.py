@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lmmixup.distill.numbers import numbers, other_values
+from lmmixup.reference.faithfulness.numbers import numbers, other_values
 
 ENGINE = inflect.engine()
 
@@ -57,6 +57,11 @@ def test_parts_and_ends_of_ranges_can_be_looked_up_too() -> None:
     assert other_values("1.1 billion and 10 000") == {Decimal("1.1"), Decimal(10), Decimal(0)}
     assert other_values("1939\u201345") == {Decimal(1939), Decimal(1945)}
     assert other_values("none of it, nor seven") == set()
+
+
+def test_no_run_of_words_is_worth_more_than_is_counted() -> None:
+    (number,) = numbers("hundred " * 40)
+    assert number.values == {Decimal(10**24)}
 
 
 @given(st.text(max_size=60))

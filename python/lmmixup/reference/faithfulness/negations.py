@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lmmixup.distill.words import WORD, stem
+from lmmixup.reference.faithfulness.words import WORD, stem
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence

@@ -5,8 +5,16 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from lmmixup.distill.english import BARE_NOUNS, FUNCTION_WORDS, OPENERS, VERB_FORMS
-from lmmixup.distill.words import WORD, stem
+from lmmixup.english import (
+    BARE_NOUNS,
+    BEFORE_VERBS,
+    COMMON_ENDINGS,
+    FUNCTION_WORDS,
+    OPENERS,
+    SUBJECT_VERBS,
+    VERB_FORMS,
+)
+from lmmixup.reference.faithfulness.words import WORD, stem
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -23,27 +31,14 @@ LONGEST_ACRONYM = 6
 
 _STARTS = re.compile(r"[.!?:;\n\u2026\u3002\uff01\uff1f\"\u201c\u2018*#|]")
 _SUBJECT = re.compile(
-    r"['\u2019]s\b|[ \t]+(?:[A-Z]"
-    r"|(?:(?:also|and|first|later|never|not|often|once|or|then|who)\b[ \t]*)*"
-    r"(?:is|was|are|were|has|had|have|will|would|can|could|may|might|must|did|does|do|became|began"
-    r"|built|came|fell|felt|found|gave|got|grew|held|kept|knew|led|left|lost|made|met|ran|said|saw"
-    r"|sent|sold|spent|spoke|stood|taught|thought|told|took|went|won|wrote|becomes|began|comes"
-    r"|contains|explains|follows|gives|goes|grows|has|helps|holds|includes|leads|lies|lives|makes"
-    r"|means|notes|plays|remains|runs|says|shows|stands|stars|takes|uses|works|writes"
-    r"|[a-z]{2,}ed)\b|[ \t]+(?:and|or|of|who|whose|in|at|from)\b)"
+    rf"['\u2019]s\b|[ \t]+(?:[A-Z]|(?:(?:{'|'.join(sorted(BEFORE_VERBS))})\b[ \t]*)*"
+    rf"(?:{'|'.join(sorted(SUBJECT_VERBS))}|[a-z]{{2,}}ed)\b)"
 )
 """What is behind a name that begins a sentence: its next word, or a verb that it is the subject
 of. A participle, a noun or an article behind it says that it is none: *Worth knowing*, *Known
 facts*, *Heat the oven*."""
 
 _JOINS = re.compile(r"(?:['\u2019]s)?[ \t]*[-'\u2019]?[ \t]*")
-
-_COMMON_ENDINGS = (
-    "ly", "ing", "tion", "tions", "sion", "ment", "ments", "ness", "ity", "ities", "ists", "ers",
-    "ors", "able",
-    "ible", "ful", "less", "ous", "ive", "ance", "ence", "ical",
-)  # fmt: skip
-"""Endings of words that begin a sentence and are no names."""
 
 
 def new_names(
@@ -97,7 +92,7 @@ def _is_name(word: str, behind: str, *, is_start: bool) -> bool:
     if not is_start or word[1:] != lower[1:]:
         return True
     is_common = any(lower in words for words in (OPENERS, VERB_FORMS, BARE_NOUNS))
-    if is_common or lower.endswith(_COMMON_ENDINGS):
+    if is_common or lower.endswith(COMMON_ENDINGS):
         return False
     return _SUBJECT.match(behind) is not None
 

@@ -4,39 +4,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from decimal import Decimal
+from decimal import MAX_EMAX, MIN_EMIN, Context, Decimal
 from typing import TYPE_CHECKING
+
+from lmmixup.english import NUMBER_WORDS, SCALES, UNITS
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-_ONES = "zero one two three four five six seven eight nine ten eleven twelve"
-_TEENS = "thirteen fourteen fifteen sixteen seventeen eighteen nineteen"
-_SMALL = [*_ONES.split(), *_TEENS.split()]
-_BELOW_THIRTEEN = "zeroth first second third fourth fifth sixth seventh eighth ninth tenth eleventh"
-_SMALL_ORDINALS = [*_BELOW_THIRTEEN.split(), "twelfth", *(f"{word}th" for word in _TEENS.split())]
-_ROUND = "twenty thirty forty fifty sixty seventy eighty ninety"
-_TENS = _ROUND.split()
-_UNITS = (
-    {word: value for value, word in enumerate(_SMALL)}
-    | {word: value for value, word in enumerate(_SMALL_ORDINALS)}
-    | {word: 20 + 10 * place for place, word in enumerate(_TENS)}
-    | {word[:-1] + "ieth": 20 + 10 * place for place, word in enumerate(_TENS)}
-    | {word[:-1] + "ies": 20 + 10 * place for place, word in enumerate(_TENS)}
-)
-_SCALES = {"hundred": 2, "thousand": 3, "million": 6, "billion": 9, "trillion": 12}
-_SCALE_OF = {
-    **{word: 10**power for word, power in _SCALES.items()},
-    **{f"{word}th": 10**power for word, power in _SCALES.items()},
-    "dozen": 12,
-}
 _SHORT_SCALES = {"k": 10**3, "m": 10**6, "mn": 10**6, "bn": 10**9, "b": 10**9, "tn": 10**12}
+_EXACT = Context(prec=100_000, Emax=MAX_EMAX, Emin=MIN_EMIN)
 
-NUMBER_WORDS = frozenset(_UNITS) | frozenset(_SCALE_OF)
-"""Words that are numbers or part of one."""
-
-WEAK_WORDS = frozenset({"one", "first", "second", "zeroth"})
-"""Number words that mostly are something else: a pronoun, an order of sentences, a time."""
+MOST = 10**24
+"""What the number words of one run come to at most: *hundred hundred hundred …* has no end."""
 
 
 def _any_of(words: Collection[str]) -> str:
@@ -53,16 +33,14 @@ _SPACED = r"\d{1,3}(?:[ \u00a0\u202f]\d{3})+(?![\d.,]*\d)"
 _WORD = _any_of(NUMBER_WORDS)
 _IN_DIGITS = (
     rf"(?P<digits>(?<![\d.,]){_SPACED}|\d+(?:[.,]\d+)*)"
-    rf"(?:(?P<short>k|m|b|\s?(?:mn|bn|tn))\b|[\s-]*(?P<scale>{_any_of(_SCALE_OF)})\b)?"
+    rf"(?:(?P<short>k|m|b|\s?(?:mn|bn|tn))\b|[\s-]*(?P<scale>{_any_of(SCALES)})\b)?"
 )
-_DIGITS = re.compile(_IN_DIGITS)
 _NUMBER = re.compile(rf"{_IN_DIGITS}|\b{_WORD}\b(?:(?:[\s-]+|\s+and\s+){_WORD}\b)*")
 _RANGE = re.compile(r"(?<!\d)(\d{2})(\d{2})[\u2013/-](\d{2})(?!\d)")
 _MARKER = re.compile(
     r"^(?:[ \t]*(?:\(\d{1,3}\)|\d{1,3}[.)]|(?:step|part)[ \t]+\d{1,3})(?=\s|:))+", re.M
 )
 _LETTERS = re.compile(r"[a-z]+")
-_DIGIT = re.compile(r"\d")
 _PLAIN = re.compile(r"[\d.,]*\d")
 _GROUPED = re.compile(r"\d{1,3}(?:[., \u00a0\u202f]\d{3})+")
 _DECIMAL = re.compile(r"(\d+)[.,](\d+)")
@@ -102,12 +80,7 @@ def numbers(text: str) -> list[Number]:
         [[1000], [1000], [1200000]]
     """
     found: list[Number] = []
-    lower = text.lower()
-    # Most texts have no number in words: then it takes a fraction of the time.
-    pattern = _DIGITS if NUMBER_WORDS.isdisjoint(_LETTERS.findall(lower)) else _NUMBER
-    if pattern is _DIGITS and not _DIGIT.search(lower):
-        return found
-    for match in pattern.finditer(_unmarked(text)):
+    for match in _NUMBER.finditer(_unmarked(text)):
         if match["digits"]:
             found += _digit_numbers(match)
         else:
@@ -126,8 +99,6 @@ def other_values(text: str) -> set[Decimal]:
         of years: 1.1 in *1.1 billion*, 1945 in *1939-45*.
     """
     values: set[Decimal] = set()
-    if not _DIGIT.search(text):
-        return values
     for start, first, last in _RANGE.findall(text):
         values.update((Decimal(start + first), Decimal(start + last)))
     for match in _NUMBER.finditer(_unmarked(text)):
@@ -144,12 +115,15 @@ def _unmarked(text: str) -> str:
 
 
 def _digit_numbers(match: re.Match[str]) -> list[Number]:
-    scale = _SCALE_OF.get(match["scale"] or "", 1)
+    scale = SCALES.get(match["scale"] or "", 1)
     short = _SHORT_SCALES.get((match["short"] or "").strip(), 1)
     # 5m may be metres as well as millions.
     scales = (scale, short) if len(match["short"] or "") == 1 else (scale * short,)
     return [
-        Number(match.group(), frozenset(value * by for value in values for by in scales))
+        Number(
+            match.group(),
+            frozenset(_EXACT.multiply(value, by) for value in values for by in scales),
+        )
         for values in _digit_values(match["digits"])
     ]
 
@@ -186,15 +160,15 @@ def _word_numbers(run: str) -> list[Number]:
     for word in _LETTERS.findall(run):
         if word == "and":
             continue
-        if (scale := _SCALE_OF.get(word)) is not None:
+        if (scale := SCALES.get(word)) is not None:
             if scale in (12, 100):
-                current = max(current, 1) * scale
+                current = min(max(current, 1) * scale, MOST)
             else:
-                total += max(current, 1) * scale
+                total = min(total + max(current, 1) * scale, MOST)
                 current = 0
             last = scale
         else:
-            unit = _UNITS[word]
+            unit = UNITS[word]
             if total == 0 and current == last in range(10, 21) and unit >= 20:
                 current *= 100  # a year: nineteen eighty-four
             # After a number only a smaller one goes on: twenty-one, but not five six.

@@ -1,0 +1,460 @@
+//! Numbers in a text by their value, however they are written.
+
+use std::ops::Range;
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::Lexicon;
+use super::characters::{digit, is_word};
+use super::words::Written;
+use crate::text::is_white_space;
+
+/// Spaces between groups of three digits.
+const GROUP_SPACES: [char; 3] = [' ', '\u{a0}', '\u{202f}'];
+const SHORT_SCALES: [(&str, u32); 6] =
+    [("k", 3), ("m", 6), ("mn", 6), ("bn", 9), ("b", 9), ("tn", 12)];
+const LONGEST_SHORT_SCALE: usize = 2;
+const DOZEN: u64 = 12;
+/// What the number words of one run come to at most.
+const MOST: u128 = 10_u128.pow(24);
+/// Tells values from stems.
+const VALUE_SEED: u64 = 1;
+
+/// One number of a text.
+#[derive(Debug)]
+pub struct Number {
+    /// As it stands, in lower case.
+    pub text: String,
+    /// Hashes of what it may be worth; several where a comma or a dot may mean two things.
+    pub values: Vec<u64>,
+}
+
+/// Where a number stands.
+enum Place {
+    Digits(Token),
+    Words(Range<usize>),
+}
+
+/// A number in digits.
+struct Token {
+    digits: Range<usize>,
+    /// A scale in letters behind it, such as `bn`: its power of ten, and whether it is one letter.
+    short: Option<(u32, bool)>,
+    /// A scale in words behind it.
+    scale: Option<u64>,
+    end: usize,
+}
+
+/// The numbers of a text; those that count the items of a list are left out.
+///
+/// `written` says what need not be looked for.
+pub fn numbers(text: &str, written: Written, language: &Lexicon) -> Vec<Number> {
+    if !written.any() {
+        return Vec::new();
+    }
+    let text = unmarked(text);
+    let mut found = Vec::new();
+    for place in places(&text, written, language) {
+        match place {
+            Place::Digits(token) => digit_numbers(&text, &token, &mut found),
+            Place::Words(run) => word_numbers(&text[run], language, &mut found),
+        }
+    }
+    found
+}
+
+/// What the numbers of a text may be worth beside their values, for looking others up in it:
+/// digits without what follows them, and both ends of ranges of years.
+pub fn other_values(text: &str, language: &Lexicon) -> Vec<u64> {
+    let mut values = ends_of_ranges(&text.chars().collect::<Vec<_>>());
+    let text = unmarked(text);
+    for place in places(&text, Written { in_digits: true, in_words: true }, language) {
+        let Place::Digits(token) = place else { continue };
+        let digits = &text[token.digits.clone()];
+        let has_more = token.scale.is_some() || token.short.is_some();
+        if has_more || digits.iter().any(|&one| !one.is_ascii() || one == ' ') {
+            let groups = digits.split(|one| GROUP_SPACES.contains(one));
+            values.extend(groups.flat_map(plain_values).flatten().map(|one| one.hash(0, 1)));
+        }
+    }
+    values
+}
+
+/// 1945 in *1939-45*, and 1939.
+fn ends_of_ranges(text: &[char]) -> Vec<u64> {
+    let mut values = Vec::new();
+    let is_digit = |at: usize| text.get(at).is_some_and(|&one| digit(one).is_some());
+    let mut at = 0;
+    while at < text.len() {
+        let is_range = is_digit(at)
+            && (at == 0 || !is_digit(at - 1))
+            && (1..4).all(|more| is_digit(at + more))
+            && text.get(at + 4).is_some_and(|one| matches!(one, '\u{2013}' | '/' | '-'))
+            && is_digit(at + 5)
+            && is_digit(at + 6)
+            && !is_digit(at + 7);
+        if !is_range {
+            at += 1;
+            continue;
+        }
+        let ends = [at + 2..at + 4, at + 5..at + 7];
+        values.extend(ends.map(|end| {
+            let year = [&text[at..at + 2], &text[end]].concat();
+            Plain::new(&year, &[]).hash(0, 1)
+        }));
+        at += 7;
+    }
+    values
+}
+
+/// The text in lower case and without the numbers of lists.
+fn unmarked(text: &str) -> Vec<char> {
+    let lower: Vec<char> = if text.is_ascii() {
+        text.chars().map(|one| one.to_ascii_lowercase()).collect()
+    } else {
+        text.to_lowercase().chars().collect()
+    };
+    let mut kept = Vec::with_capacity(lower.len());
+    for line in lower.split_inclusive(|&one| one == '\n') {
+        kept.extend_from_slice(&line[markers(line)..]);
+    }
+    kept
+}
+
+/// Length of the marks of a list that a line begins with: `1.`, `(2)`, `step 3`.
+fn markers(line: &[char]) -> usize {
+    let mut length = 0;
+    while let Some(end) = marker(line, length) {
+        length = end;
+    }
+    length
+}
+
+fn marker(line: &[char], from: usize) -> Option<usize> {
+    let start = skip(line, from, is_blank);
+    let end = match line.get(start)? {
+        '(' => closed(line, few_digits(line, start + 1)?, &[')'])?,
+        's' | 'p' => {
+            let word = ["step", "part"].map(|word| begins(line, start, word));
+            let gap = word.into_iter().flatten().next()?;
+            let number = skip(line, gap, is_blank);
+            few_digits(line, number).filter(|_| number > gap)?
+        }
+        _ => closed(line, few_digits(line, start)?, &['.', ')'])?,
+    };
+    line.get(end).filter(|&&next| next == ':' || is_white_space(next)).map(|_| end)
+}
+
+fn closed(line: &[char], at: usize, by: &[char]) -> Option<usize> {
+    line.get(at).filter(|mark| by.contains(mark)).map(|_| at + 1)
+}
+
+/// The end of one to three digits.
+fn few_digits(line: &[char], from: usize) -> Option<usize> {
+    let end = skip(line, from, |one| digit(one).is_some());
+    (1..=3).contains(&(end - from)).then_some(end)
+}
+
+fn is_blank(character: char) -> bool {
+    matches!(character, ' ' | '\t')
+}
+
+fn begins(text: &[char], at: usize, word: &str) -> Option<usize> {
+    let length = word.len();
+    let here = text.get(at..at + length)?;
+    here.iter().copied().eq(word.chars()).then_some(at + length)
+}
+
+fn skip(text: &[char], from: usize, is_skipped: impl Fn(char) -> bool) -> usize {
+    from + text[from.min(text.len())..].iter().take_while(|&&one| is_skipped(one)).count()
+}
+
+/// Where the numbers of a text stand, in order.
+fn places(text: &[char], written: Written, language: &Lexicon) -> Vec<Place> {
+    let mut found = Vec::new();
+    let mut at = 0;
+    while at < text.len() {
+        let begins_word = |at: usize| at == 0 || !is_word(text[at - 1]);
+        let place = if digit(text[at]).is_some() {
+            Some(Place::Digits(digits_at(text, at, written, language)))
+        } else if written.in_words && text[at].is_ascii_lowercase() && begins_word(at) {
+            words_at(text, at, language).map(|end| Place::Words(at..end))
+        } else {
+            None
+        };
+        at = match &place {
+            Some(Place::Digits(token)) => token.end,
+            Some(Place::Words(run)) => run.end,
+            None => at + 1,
+        };
+        found.extend(place);
+    }
+    found
+}
+
+fn digits_at(text: &[char], start: usize, written: Written, language: &Lexicon) -> Token {
+    let end = spaced_groups(text, start).unwrap_or_else(|| marked_groups(text, start));
+    let mut token = Token { digits: start..end, short: None, scale: None, end };
+    if let Some((letters, short)) = short_scale(text, end) {
+        (token.short, token.end) = (Some(short), letters);
+    } else if written.in_words {
+        let word = run_at(text, skip(text, end, is_gap));
+        if let Some(&scale) = language.scales.get(&text[word.clone()].iter().collect::<String>()) {
+            (token.scale, token.end) = (Some(scale), word.end);
+        }
+    }
+    token
+}
+
+/// The end of `10 000`: up to three digits, then groups of three behind spaces.
+fn spaced_groups(text: &[char], start: usize) -> Option<usize> {
+    let is_part = |one: char| digit(one).is_some() || matches!(one, '.' | ',');
+    let first = skip(text, start, |one| digit(one).is_some());
+    if first - start > 3 || (start > 0 && is_part(text[start - 1])) {
+        return None;
+    }
+    let mut ends = Vec::new();
+    let mut end = first;
+    while text.get(end).is_some_and(|one| GROUP_SPACES.contains(one)) {
+        let group = (end + 1..end + 4).all(|at| text.get(at).is_some_and(|&c| digit(c).is_some()));
+        if !group {
+            break;
+        }
+        end += 4;
+        ends.push(end);
+    }
+    let goes_on = |end: usize| {
+        let rest = end..skip(text, end, is_part);
+        text[rest].iter().any(|&one| digit(one).is_some())
+    };
+    ends.into_iter().rev().find(|&end| !goes_on(end))
+}
+
+/// The end of `1,000.5`.
+fn marked_groups(text: &[char], start: usize) -> usize {
+    let mut end = skip(text, start, |one| digit(one).is_some());
+    while text.get(end).is_some_and(|one| matches!(one, '.' | ',')) {
+        let group = skip(text, end + 1, |one| digit(one).is_some());
+        if group == end + 1 {
+            break;
+        }
+        end = group;
+    }
+    end
+}
+
+fn short_scale(text: &[char], at: usize) -> Option<(usize, (u32, bool))> {
+    let behind_space = text.get(at).is_some_and(|&one| is_white_space(one));
+    let word = run_at(text, at + usize::from(behind_space));
+    if word.is_empty() || word.len() > LONGEST_SHORT_SCALE {
+        return None;
+    }
+    let letters: String = text[word.clone()].iter().collect();
+    let (_, power) = SHORT_SCALES.into_iter().find(|(short, _)| *short == letters)?;
+    let is_letter = letters.len() == 1;
+    (!behind_space || !is_letter).then_some((word.end, (power, is_letter)))
+}
+
+/// The run of `\w` at a place.
+fn run_at(text: &[char], at: usize) -> Range<usize> {
+    let at = at.min(text.len());
+    at..skip(text, at, is_word)
+}
+
+/// White space and hyphens.
+fn is_gap(character: char) -> bool {
+    character == '-' || is_white_space(character)
+}
+
+/// The end of a run of number words.
+fn words_at(text: &[char], start: usize, language: &Lexicon) -> Option<usize> {
+    let is_number = |run: &Range<usize>| language.is_number_word(text[run.clone()].iter().copied());
+    let first = Some(run_at(text, start)).filter(is_number)?;
+    let mut end = first.end;
+    loop {
+        let next = run_at(text, skip(text, end, is_gap));
+        if next.start > end && is_number(&next) {
+            end = next.end;
+            continue;
+        }
+        let word = skip(text, end, is_white_space);
+        let Some(gap) = begins(text, word, "and").filter(|_| word > end) else { break };
+        let next = run_at(text, skip(text, gap, is_white_space));
+        if next.start == gap || !is_number(&next) {
+            break;
+        }
+        end = next.end;
+    }
+    Some(end)
+}
+
+fn digit_numbers(text: &[char], token: &Token, found: &mut Vec<Number>) {
+    let shown: String = text[token.digits.start..token.end].iter().collect();
+    let (power, is_letter) = token.short.unwrap_or((0, false));
+    let (more, by) = match token.scale {
+        Some(DOZEN) => (0, DOZEN),
+        Some(scale) => (scale.ilog10(), 1),
+        None => (0, 1),
+    };
+    for values in plain_values(&text[token.digits.clone()]) {
+        let mut hashes = Vec::new();
+        for value in values {
+            hashes.push(value.hash(power + more, by));
+            if is_letter {
+                hashes.push(value.hash(0, 1)); // 5m may be metres as well as millions
+            }
+        }
+        found.push(Number { text: shown.clone(), values: hashes });
+    }
+}
+
+/// Digits before and after the decimal mark, in ASCII.
+struct Plain {
+    whole: Vec<u8>,
+    part: Vec<u8>,
+}
+
+impl Plain {
+    fn new(whole: &[char], part: &[char]) -> Self {
+        let of = |text: &[char]| text.iter().filter_map(|&one| digit(one)).collect();
+        Self { whole: of(whole), part: of(part) }
+    }
+
+    /// Hash of the value times `by` and a power of ten: the same for `1.50` and `1.5`.
+    fn hash(&self, power: u32, by: u64) -> u64 {
+        let mut digits = [self.whole.as_slice(), self.part.as_slice()].concat();
+        let mut exponent = i64::from(power) - self.part.len() as i64;
+        if by != 1 {
+            multiply(&mut digits, by);
+        }
+        while digits.last() == Some(&0) {
+            digits.pop();
+            exponent += 1;
+        }
+        let first = digits.iter().position(|&one| one != 0).unwrap_or(digits.len());
+        let mut bytes = digits.split_off(first);
+        if !bytes.is_empty() {
+            bytes.extend_from_slice(&exponent.to_le_bytes());
+        }
+        xxh3_64_with_seed(&bytes, VALUE_SEED).max(1)
+    }
+}
+
+/// Multiplies a number in decimal digits, the first the highest.
+fn multiply(digits: &mut Vec<u8>, by: u64) {
+    let mut carry = 0;
+    for one in digits.iter_mut().rev() {
+        let product = u64::from(*one) * by + carry;
+        *one = (product % 10) as u8;
+        carry = product / 10;
+    }
+    while carry > 0 {
+        digits.insert(0, (carry % 10) as u8);
+        carry /= 10;
+    }
+}
+
+/// Values of one number in digits; of several where the digits are no plain number.
+fn plain_values(digits: &[char]) -> Vec<Vec<Plain>> {
+    let is_digits = |text: &[char]| !text.is_empty() && text.iter().all(|&c| digit(c).is_some());
+    if is_digits(digits) {
+        return vec![vec![Plain::new(digits, &[])]];
+    }
+    let mut values = Vec::new();
+    let marks: Vec<usize> = (0..digits.len()).filter(|&at| digit(digits[at]).is_none()).collect();
+    let dot = digits.iter().position(|&one| one == '.');
+    let (whole, part) = dot.map_or((digits, None), |at| (&digits[..at], Some(&digits[at + 1..])));
+    let is_whole = is_digits(whole) || is_grouped(whole, &[',']);
+    if is_whole && part.is_none_or(is_digits) {
+        values.push(Plain::new(whole, part.unwrap_or_default()));
+    } else if let [at] = marks[..]
+        && matches!(digits[at], '.' | ',')
+        && is_digits(&digits[..at])
+        && is_digits(&digits[at + 1..])
+    {
+        values.push(Plain::new(&digits[..at], &digits[at + 1..]));
+    }
+    if is_grouped(digits, &['.', ',', ' ', '\u{a0}', '\u{202f}']) {
+        values.push(Plain::new(digits, &[]));
+    }
+    if !values.is_empty() {
+        return vec![values];
+    }
+    let parts = digits.split(|&one| digit(one).is_none()).filter(|part| !part.is_empty());
+    parts.map(|part| vec![Plain::new(part, &[])]).collect()
+}
+
+/// Up to three digits, then groups of three behind marks.
+fn is_grouped(text: &[char], marks: &[char]) -> bool {
+    let mut groups = text.split(|one| marks.contains(one));
+    let is_digits = |group: &[char]| group.iter().all(|&one| digit(one).is_some());
+    let first = groups.next().unwrap_or_default();
+    let mut num_more = 0;
+    let are_three = groups.all(|group| {
+        num_more += 1;
+        group.len() == 3 && is_digits(group)
+    });
+    (1..=3).contains(&first.len()) && is_digits(first) && are_three && num_more > 0
+}
+
+/// Numbers in a run of number words: *two thousand and five*, but *five, six* as two.
+fn word_numbers(run: &[char], language: &Lexicon, found: &mut Vec<Number>) {
+    let run: String = run.iter().collect();
+    let mut sum = Sum::default();
+    for word in run.split(is_gap).filter(|word| !word.is_empty() && *word != "and") {
+        if let Some(&scale) = language.scales.get(word) {
+            sum.scale(u128::from(scale));
+        } else if let Some(&unit) = language.units.get(word) {
+            if !sum.takes(u128::from(unit)) {
+                found.extend(sum.finish());
+            }
+            sum.current += u128::from(unit);
+            sum.last = u128::from(unit);
+        }
+        sum.taken.push(word);
+    }
+    found.extend(sum.finish());
+}
+
+/// A number in words as far as it was read.
+#[derive(Default)]
+struct Sum<'a> {
+    taken: Vec<&'a str>,
+    total: u128,
+    current: u128,
+    last: u128,
+}
+
+impl Sum<'_> {
+    fn scale(&mut self, scale: u128) {
+        let scaled = self.current.max(1) * scale;
+        if matches!(scale, 12 | 100) {
+            self.current = scaled.min(MOST);
+        } else {
+            self.total = (self.total + scaled).min(MOST);
+            self.current = 0;
+        }
+        self.last = scale;
+    }
+
+    /// Whether a unit goes on with the number: *twenty-one*, but not *five six*.
+    fn takes(&mut self, unit: u128) -> bool {
+        let is_teen = (10..=20).contains(&self.last) && self.current == self.last;
+        if self.total == 0 && is_teen && unit >= 20 {
+            self.current *= 100; // a year: nineteen eighty-four
+            return true;
+        }
+        let is_tens = (20..100).contains(&self.last) && unit < 10;
+        self.taken.is_empty() || self.last >= 100 || is_tens
+    }
+
+    fn finish(&mut self) -> Option<Number> {
+        let done = std::mem::take(self);
+        if done.taken.is_empty() {
+            return None;
+        }
+        let digits: Vec<char> = (done.total + done.current).to_string().chars().collect();
+        let values = vec![Plain::new(&digits, &[]).hash(0, 1)];
+        Some(Number { text: done.taken.join(" "), values })
+    }
+}
