@@ -34,5 +34,6 @@ def test_a_line_each_with_short_tallies(capsys: pytest.CaptureFixture[str]) -> N
         "mean size                2.993",
         "ratings                  0: 400, 5: 1,600",
         "",
-        f"out/data.parquet  {name}",
+        f"out/data.parquet   {name}",
+        "out/rejects.jsonl  what could not be used, and why",
     ]

@@ -27,11 +27,15 @@ def _run(record_id: str, folders: Sequence[str], json_output: bool) -> None:
         click.echo(json.dumps([vars(chapter) for chapter in chapters], default=str))
         return
     _tell(chapters)
-    for made_id in list(_made_of_it(chapters))[:MAX_FOLLOWED]:
-        outcomes = explain(made_id, folders)
-        made = max(place for place, part in enumerate(outcomes) if part.outcome == "made")
+    made_ids = list(_made_of_it(chapters))
+    for made_id in made_ids[:MAX_FOLLOWED]:
+        way = explain(made_id, folders)
+        made = next((place for place, part in enumerate(way) if part.outcome == "made"), 0)
         click.echo(f"\n{made_id}")
-        _tell(outcomes[made:])
+        _tell(way[made:])
+    if len(made_ids) > MAX_FOLLOWED:
+        more = len(made_ids) - MAX_FOLLOWED
+        click.echo(f"\nmade of it besides: {more:,}; explain each by its ID")
 
 
 def _made_of_it(chapters: Sequence[Chapter]) -> Iterator[str]:
