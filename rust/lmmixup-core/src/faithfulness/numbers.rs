@@ -170,7 +170,7 @@ fn places(text: &[char], written: Written, language: &Lexicon) -> Vec<Place> {
     while at < text.len() {
         let begins_word = |at: usize| at == 0 || !is_word(text[at - 1]);
         let place = if digit(text[at]).is_some() {
-            Some(Place::Digits(digits_at(text, at, written, language)))
+            Some(Place::Digits(digits_at(text, at, language)))
         } else if written.in_words && text[at].is_ascii_lowercase() && begins_word(at) {
             words_at(text, at, language).map(|end| Place::Words(at..end))
         } else {
@@ -186,12 +186,12 @@ fn places(text: &[char], written: Written, language: &Lexicon) -> Vec<Place> {
     found
 }
 
-fn digits_at(text: &[char], start: usize, written: Written, language: &Lexicon) -> Token {
+fn digits_at(text: &[char], start: usize, language: &Lexicon) -> Token {
     let end = spaced_groups(text, start).unwrap_or_else(|| marked_groups(text, start));
     let mut token = Token { digits: start..end, short: None, scale: None, end };
     if let Some((letters, short)) = short_scale(text, end) {
         (token.short, token.end) = (Some(short), letters);
-    } else if written.in_words {
+    } else {
         let word = run_at(text, skip(text, end, is_gap));
         if let Some(&scale) = language.scales.get(&text[word.clone()].iter().collect::<String>()) {
             (token.scale, token.end) = (Some(scale), word.end);
