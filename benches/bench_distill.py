@@ -27,6 +27,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lmmixup.contract import render
+from lmmixup.parquet import ROWS_PER_GROUP
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -37,7 +38,7 @@ SIZE = 4
 
 
 def write_clusters(number: int, path: Path) -> None:
-    """Writes so many clusters of four records."""
+    """Writes so many clusters of four records, in row groups as `lmmixup cluster` makes them."""
     places = range(number * SIZE)
     table = pa.table(
         {
@@ -47,7 +48,7 @@ def write_clusters(number: int, path: Path) -> None:
             "cluster": [place // SIZE for place in places],
         }
     )
-    pq.write_table(table, path)
+    pq.write_table(table, path, row_group_size=ROWS_PER_GROUP)
 
 
 @contextmanager

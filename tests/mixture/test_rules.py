@@ -72,6 +72,18 @@ def test_questions_are_answered_by_the_passage(choices: Choices) -> None:
     assert "What happened in May 1971 in connection with Anna Eklund?" in asked
 
 
+def test_a_question_says_what_it_is_about(choices: Choices) -> None:
+    text = (
+        "The Fighting Vigilantes is a 1947 American western film directed by Ray Taylor. The film "
+        "was released on November 15, 1947, by Producers Releasing. The Fighting Vigilantes was "
+        "shot in Utah."
+    )
+    passage = Passage(0, "x", "x", "s", "The Fighting Vigilantes", text)
+    asked = {one.text for one in questions(passage, choices)}
+    assert "In connection with The Fighting Vigilantes: when was the film released?" in asked
+    assert "Where was The Fighting Vigilantes shot?" in asked
+
+
 def test_false_statements_change_one_specific_and_are_put_right(
     passages: list[Passage], choices: Choices
 ) -> None:

@@ -75,6 +75,15 @@ def test_any_text_is_checked_as_the_reference_does(cases: list[Case]) -> None:
     assert_true(cases)
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["5million", "1 000billionth", "5m", "\u0130fourteen", "x five_six", "No.7", "hundred" * 3,
+     "hundred " * 40, "9" * 60 + " dozen", "a" * 50_000, "not\u0131hing", "\u2460ne"],
+)  # fmt: skip
+def test_corners_are_checked_as_the_reference_does(text: str) -> None:
+    assert_true([(text, ["5000000", "fourteen", "nothing"]), ("x", [text]), (text, [text])])
+
+
 @pytest.mark.slow
 def test_real_texts_are_checked_as_the_reference_does(shared_data: Path) -> None:
     import faithfulness

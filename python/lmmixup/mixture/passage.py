@@ -156,7 +156,7 @@ def _owner(name: str) -> str:
 
 def _shares_word(name: str, sentence: str) -> bool:
     words = {word for word in re.findall(r"\w+", name.lower()) if len(word) > 2 or not name[3:]}
-    return bool(words & set(re.findall(r"\w+", sentence.lower()))) and bool(words - _COMMON)
+    return not (words - _COMMON).isdisjoint(re.findall(r"\w+", sentence.lower()))
 
 
 _COMMON = {"the", "and", "of", "in", "for", "film", "season", "list", "new"}

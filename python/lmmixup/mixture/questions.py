@@ -151,7 +151,8 @@ def _in_context(question: str, passage: Passage) -> str:
 def _inside(subject: str, passage: Passage) -> str:
     """A subject as it stands within a sentence: `The school` becomes `the school`."""
     first, _, rest = subject.partition(" ")
-    is_title = passage.title.startswith(f"{first} ") or first.strip('"') != first
+    second = rest.partition(" ")[0].removesuffix("'s")
+    is_title = passage.title.startswith(f"{first} {second}") or first.strip('"') != first
     lower = first in ("The", "A", "An", "Many", "Several", "Some", "All", "Most", "Two", "Three")
     return f"{first.lower()} {rest}" if rest and lower and not is_title else subject
 

@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 use std::ops::Range;
 
+use super::Lexicon;
 use super::characters::{first_chars, leading_run};
+use super::compare::Sources;
 use super::words::{for_each_word, stem, words};
-use super::{Lexicon, Sources};
 
 /// Least share of the longer of two stems that both begin with, where they are forms of one name.
 const SAME_NAME: f64 = 0.55;

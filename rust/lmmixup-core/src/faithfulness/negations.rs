@@ -4,9 +4,10 @@ use std::collections::HashSet;
 
 use memchr::memmem;
 
+use super::Lexicon;
 use super::characters::{digit, first_chars, is_same_word, is_word, leading_run};
+use super::compare::Sources;
 use super::words::{stem, words};
-use super::{Lexicon, Sources};
 use crate::text::is_white_space;
 
 /// Least share of the words at a negation that also stand at one of a source.

@@ -2,23 +2,17 @@
 
 use std::ops::Range;
 
-use xxhash_rust::xxh3::xxh3_64_with_seed;
-
 use super::Lexicon;
 use super::characters::{digit, is_word};
+use super::spelled::word_numbers;
+use super::values::{GROUP_SPACES, Plain, plain_values};
 use super::words::Written;
 use crate::text::is_white_space;
 
-/// Spaces between groups of three digits.
-const GROUP_SPACES: [char; 3] = [' ', '\u{a0}', '\u{202f}'];
 const SHORT_SCALES: [(&str, u32); 6] =
     [("k", 3), ("m", 6), ("mn", 6), ("bn", 9), ("b", 9), ("tn", 12)];
 const LONGEST_SHORT_SCALE: usize = 2;
 const DOZEN: u64 = 12;
-/// What the number words of one run come to at most.
-const MOST: u128 = 10_u128.pow(24);
-/// Tells values from stems.
-const VALUE_SEED: u64 = 1;
 
 /// One number of a text.
 #[derive(Debug)]
@@ -176,7 +170,7 @@ fn places(text: &[char], written: Written, language: &Lexicon) -> Vec<Place> {
     while at < text.len() {
         let begins_word = |at: usize| at == 0 || !is_word(text[at - 1]);
         let place = if digit(text[at]).is_some() {
-            Some(Place::Digits(digits_at(text, at, written, language)))
+            Some(Place::Digits(digits_at(text, at, language)))
         } else if written.in_words && text[at].is_ascii_lowercase() && begins_word(at) {
             words_at(text, at, language).map(|end| Place::Words(at..end))
         } else {
@@ -192,12 +186,12 @@ fn places(text: &[char], written: Written, language: &Lexicon) -> Vec<Place> {
     found
 }
 
-fn digits_at(text: &[char], start: usize, written: Written, language: &Lexicon) -> Token {
+fn digits_at(text: &[char], start: usize, language: &Lexicon) -> Token {
     let end = spaced_groups(text, start).unwrap_or_else(|| marked_groups(text, start));
     let mut token = Token { digits: start..end, short: None, scale: None, end };
     if let Some((letters, short)) = short_scale(text, end) {
         (token.short, token.end) = (Some(short), letters);
-    } else if written.in_words {
+    } else {
         let word = run_at(text, skip(text, end, is_gap));
         if let Some(&scale) = language.scales.get(&text[word.clone()].iter().collect::<String>()) {
             (token.scale, token.end) = (Some(scale), word.end);
@@ -262,7 +256,7 @@ fn run_at(text: &[char], at: usize) -> Range<usize> {
 }
 
 /// White space and hyphens.
-fn is_gap(character: char) -> bool {
+pub fn is_gap(character: char) -> bool {
     character == '-' || is_white_space(character)
 }
 
@@ -305,156 +299,5 @@ fn digit_numbers(text: &[char], token: &Token, found: &mut Vec<Number>) {
             }
         }
         found.push(Number { text: shown.clone(), values: hashes });
-    }
-}
-
-/// Digits before and after the decimal mark, in ASCII.
-struct Plain {
-    whole: Vec<u8>,
-    part: Vec<u8>,
-}
-
-impl Plain {
-    fn new(whole: &[char], part: &[char]) -> Self {
-        let of = |text: &[char]| text.iter().filter_map(|&one| digit(one)).collect();
-        Self { whole: of(whole), part: of(part) }
-    }
-
-    /// Hash of the value times `by` and a power of ten: the same for `1.50` and `1.5`.
-    fn hash(&self, power: u32, by: u64) -> u64 {
-        let mut digits = [self.whole.as_slice(), self.part.as_slice()].concat();
-        let mut exponent = i64::from(power) - self.part.len() as i64;
-        if by != 1 {
-            multiply(&mut digits, by);
-        }
-        while digits.last() == Some(&0) {
-            digits.pop();
-            exponent += 1;
-        }
-        let first = digits.iter().position(|&one| one != 0).unwrap_or(digits.len());
-        let mut bytes = digits.split_off(first);
-        if !bytes.is_empty() {
-            bytes.extend_from_slice(&exponent.to_le_bytes());
-        }
-        xxh3_64_with_seed(&bytes, VALUE_SEED).max(1)
-    }
-}
-
-/// Multiplies a number in decimal digits, the first the highest.
-fn multiply(digits: &mut Vec<u8>, by: u64) {
-    let mut carry = 0;
-    for one in digits.iter_mut().rev() {
-        let product = u64::from(*one) * by + carry;
-        *one = (product % 10) as u8;
-        carry = product / 10;
-    }
-    while carry > 0 {
-        digits.insert(0, (carry % 10) as u8);
-        carry /= 10;
-    }
-}
-
-/// Values of one number in digits; of several where the digits are no plain number.
-fn plain_values(digits: &[char]) -> Vec<Vec<Plain>> {
-    let is_digits = |text: &[char]| !text.is_empty() && text.iter().all(|&c| digit(c).is_some());
-    if is_digits(digits) {
-        return vec![vec![Plain::new(digits, &[])]];
-    }
-    let mut values = Vec::new();
-    let marks: Vec<usize> = (0..digits.len()).filter(|&at| digit(digits[at]).is_none()).collect();
-    let dot = digits.iter().position(|&one| one == '.');
-    let (whole, part) = dot.map_or((digits, None), |at| (&digits[..at], Some(&digits[at + 1..])));
-    let is_whole = is_digits(whole) || is_grouped(whole, &[',']);
-    if is_whole && part.is_none_or(is_digits) {
-        values.push(Plain::new(whole, part.unwrap_or_default()));
-    } else if let [at] = marks[..]
-        && matches!(digits[at], '.' | ',')
-        && is_digits(&digits[..at])
-        && is_digits(&digits[at + 1..])
-    {
-        values.push(Plain::new(&digits[..at], &digits[at + 1..]));
-    }
-    if is_grouped(digits, &['.', ',', ' ', '\u{a0}', '\u{202f}']) {
-        values.push(Plain::new(digits, &[]));
-    }
-    if !values.is_empty() {
-        return vec![values];
-    }
-    let parts = digits.split(|&one| digit(one).is_none()).filter(|part| !part.is_empty());
-    parts.map(|part| vec![Plain::new(part, &[])]).collect()
-}
-
-/// Up to three digits, then groups of three behind marks.
-fn is_grouped(text: &[char], marks: &[char]) -> bool {
-    let mut groups = text.split(|one| marks.contains(one));
-    let is_digits = |group: &[char]| group.iter().all(|&one| digit(one).is_some());
-    let first = groups.next().unwrap_or_default();
-    let mut num_more = 0;
-    let are_three = groups.all(|group| {
-        num_more += 1;
-        group.len() == 3 && is_digits(group)
-    });
-    (1..=3).contains(&first.len()) && is_digits(first) && are_three && num_more > 0
-}
-
-/// Numbers in a run of number words: *two thousand and five*, but *five, six* as two.
-fn word_numbers(run: &[char], language: &Lexicon, found: &mut Vec<Number>) {
-    let run: String = run.iter().collect();
-    let mut sum = Sum::default();
-    for word in run.split(is_gap).filter(|word| !word.is_empty() && *word != "and") {
-        if let Some(&scale) = language.scales.get(word) {
-            sum.scale(u128::from(scale));
-        } else if let Some(&unit) = language.units.get(word) {
-            if !sum.takes(u128::from(unit)) {
-                found.extend(sum.finish());
-            }
-            sum.current += u128::from(unit);
-            sum.last = u128::from(unit);
-        }
-        sum.taken.push(word);
-    }
-    found.extend(sum.finish());
-}
-
-/// A number in words as far as it was read.
-#[derive(Default)]
-struct Sum<'a> {
-    taken: Vec<&'a str>,
-    total: u128,
-    current: u128,
-    last: u128,
-}
-
-impl Sum<'_> {
-    fn scale(&mut self, scale: u128) {
-        let scaled = self.current.max(1) * scale;
-        if matches!(scale, 12 | 100) {
-            self.current = scaled.min(MOST);
-        } else {
-            self.total = (self.total + scaled).min(MOST);
-            self.current = 0;
-        }
-        self.last = scale;
-    }
-
-    /// Whether a unit goes on with the number: *twenty-one*, but not *five six*.
-    fn takes(&mut self, unit: u128) -> bool {
-        let is_teen = (10..=20).contains(&self.last) && self.current == self.last;
-        if self.total == 0 && is_teen && unit >= 20 {
-            self.current *= 100; // a year: nineteen eighty-four
-            return true;
-        }
-        let is_tens = (20..100).contains(&self.last) && unit < 10;
-        self.taken.is_empty() || self.last >= 100 || is_tens
-    }
-
-    fn finish(&mut self) -> Option<Number> {
-        let done = std::mem::take(self);
-        if done.taken.is_empty() {
-            return None;
-        }
-        let digits: Vec<char> = (done.total + done.current).to_string().chars().collect();
-        let values = vec![Plain::new(&digits, &[]).hash(0, 1)];
-        Some(Number { text: done.taken.join(" "), values })
     }
 }

@@ -148,7 +148,7 @@ fn singular(mut word: String) -> String {
     word
 }
 
-/// How numbers may be written in a text.
+/// How numbers may begin in a text; a scale may stand at digits without a gap: *5million*.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Written {
     /// In digits.
@@ -188,7 +188,11 @@ impl Stems {
         let root = stem(word, language);
         let known = Known {
             stem: if root.is_empty() { 0 } else { stem_hash(&root) },
-            number: number(&fold(word), language),
+            // In lower case `İ` is two characters, and another word begins behind them.
+            number: match word.contains('İ') {
+                true => Written { in_digits: true, in_words: true },
+                false => number(&fold(word), language),
+            },
         };
         if self.0.len() >= MOST_REMEMBERED {
             self.0.clear();
