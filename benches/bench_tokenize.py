@@ -63,7 +63,9 @@ def add_rates(rows: list[dict[str, Any]], runs: dict[str, Runs], sizes: dict[str
             ours = [sizes["ours"] / seconds for seconds in runs["ours"].seconds]
             pairs = zip(ours, rates, strict=True)
             row["times_ours"] = round(statistics.median(a / b for a, b in pairs), 2)
-            row.pop("times_our_cpu", None)  # two processes: theirs is not all counted
+            pairs = zip(runs[name].cpu_seconds, runs["ours"].cpu_seconds, strict=True)
+            share = sizes["ours"] / sizes[name]
+            row["times_our_cpu"] = round(statistics.median(a / b * share for a, b in pairs), 2)
 
 
 def whole(pool: Path, row: dict[str, Any], told: np.ndarray) -> None:

