@@ -29,12 +29,6 @@ impl<'a> Neighbours<'a> {
         indices.zip(similarities).take_while(|(i, _)| *i >= 0).map(|(i, s)| (i as u32, s))
     }
 
-    /// At most `count` of them, without their similarities.
-    #[inline]
-    pub fn nearest(&self, row: usize, count: usize) -> impl Iterator<Item = u32> + 'a {
-        self.of(row).take(count).map(|(neighbour, _)| neighbour)
-    }
-
     /// The smallest similarity of a row; −1 where it has no neighbours.
     #[inline]
     pub fn last(&self, row: usize) -> f32 {

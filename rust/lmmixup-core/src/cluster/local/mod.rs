@@ -25,11 +25,6 @@ use crate::{Progress, Result};
 /// Gains up to this are rounding.
 const LEAST_GAIN: f64 = 1e-4;
 
-/// Nearest neighbours whose clusters moves and swaps look at first, and for each record of the
-/// largest cluster: farther ones cost as much and are seldom joined.
-const FIRST: usize = 16;
-const FIRST_FOR_EACH: usize = 2;
-
 /// How cluster sizes may change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sizes {
@@ -71,8 +66,7 @@ pub enum Reach {
 /// near-duplicates together.
 ///
 /// Moves and swaps for the k-means objective come first: it spreads what fits nowhere more evenly,
-/// and ends higher than a start with the mean cosine to the mates, which chains then raise. The
-/// first looks at the nearest neighbours only, the chains at all of them.
+/// and ends higher than a start with the mean cosine to the mates, which chains then raise.
 /// O(N · K · D) for the first round; later ones look only at clusters that changed. Deterministic
 /// at any number of threads.
 ///
@@ -89,10 +83,8 @@ pub fn improve(
         return Ok(());
     }
     let mut rounds = Rounds::new(partition, near, sizes);
-    let first = FIRST.max(FIRST_FOR_EACH * partition.limits.bounds.max());
-    for (ballast, reach, nearest) in [(1.0, Reach::Pairs, first), (0.0, Reach::Chains, near.k)] {
+    for (ballast, reach) in [(1.0, Reach::Pairs), (0.0, Reach::Chains)] {
         partition.ballast = ballast;
-        rounds.table.look_at(nearest, rounds.done + 1);
         rounds.rested.fill(0);
         while (rounds.done as usize) < effort.max_rounds {
             let gained = rounds.run(partition, reach, progress)?;

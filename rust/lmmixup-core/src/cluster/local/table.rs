@@ -16,10 +16,6 @@ const CHUNK: usize = 512;
 /// neighbours, strongest tie first; ends early with [`NOBODY`].
 pub struct Table {
     width: usize,
-    /// So many of the nearest neighbours are looked at.
-    reach: usize,
-    /// Rows from before this round were made for another reach.
-    since: u32,
     clusters: Vec<u32>,
     products: Vec<f32>,
     /// Round in which a row was last brought up to date.
@@ -31,17 +27,10 @@ impl Table {
     pub fn new(num_records: usize, width: usize) -> Self {
         Self {
             width,
-            reach: width,
-            since: 0,
             clusters: vec![NOBODY; num_records * width],
             products: vec![0.0; num_records * width],
             seen: vec![0; num_records],
         }
-    }
-
-    /// Looks at so many of the nearest neighbours from `round` on.
-    pub fn look_at(&mut self, reach: usize, round: u32) {
-        (self.reach, self.since) = (reach.min(self.width), round);
     }
 
     /// The row of a record.
@@ -65,7 +54,7 @@ impl Table {
         round: u32,
         progress: &Progress,
     ) -> Result<()> {
-        let Self { width, reach, since, .. } = *self;
+        let width = self.width;
         self.clusters
             .par_chunks_mut(CHUNK * width)
             .zip(self.products.par_chunks_mut(CHUNK * width))
@@ -77,23 +66,14 @@ impl Table {
                 let mut old = Vec::with_capacity(width);
                 for (offset, ((clusters, products), seen)) in rows.zip(seen).enumerate() {
                     let record = chunk * CHUNK + offset;
-                    if *seen < since
-                        || is_stale(partition, near.nearest(record, reach), changed, record, *seen)
-                    {
+                    if is_stale(partition, near, changed, record, *seen) {
                         old.clear();
                         old.extend(clusters.iter().copied().zip(products.iter().copied()));
                         let known = |cluster: u32| match changed[cluster as usize] < *seen {
                             true => old.iter().find(|(c, _)| *c == cluster).map(|(_, p)| *p),
                             false => None,
                         };
-                        fill_row(
-                            partition,
-                            near.nearest(record, reach),
-                            record,
-                            known,
-                            clusters,
-                            products,
-                        );
+                        fill_row(partition, near, record, known, clusters, products);
                         *seen = round;
                     }
                 }
@@ -105,7 +85,7 @@ impl Table {
 /// Whether the home or a neighbour's cluster changed since the row was made.
 fn is_stale(
     partition: &Partition<'_>,
-    mut near: impl Iterator<Item = u32>,
+    near: Neighbours<'_>,
     changed: &[u32],
     record: usize,
     seen: u32,
@@ -113,12 +93,13 @@ fn is_stale(
     let is_new = |label: i32| label >= 0 && changed[label as usize] >= seen;
     let home = partition.labels[record];
     home >= 0
-        && (is_new(home) || near.any(|neighbour| is_new(partition.labels[neighbour as usize])))
+        && (is_new(home)
+            || near.of(record).any(|(neighbour, _)| is_new(partition.labels[neighbour as usize])))
 }
 
 fn fill_row(
     partition: &Partition<'_>,
-    near: impl Iterator<Item = u32>,
+    near: Neighbours<'_>,
     record: usize,
     known: impl Fn(u32) -> Option<f32>,
     clusters: &mut [u32],
@@ -126,7 +107,7 @@ fn fill_row(
 ) {
     let home = partition.labels[record];
     let mut length = 0;
-    for neighbour in near {
+    for (neighbour, _) in near.of(record) {
         let label = partition.labels[neighbour as usize];
         if label >= 0 && label != home && !clusters[..length].contains(&(label as u32)) {
             clusters[length] = label as u32;
