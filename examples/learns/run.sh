@@ -11,7 +11,7 @@ set -euo pipefail
 texts=$1 out=$2
 shift 2
 seeds=("${@:-0}")
-sft_steps=12 grpo_steps=44 held_out=150
+sft_steps=12 grpo_steps=30 held_out=150
 # Large tensors come and go at every step; without this a quarter of the time goes to the kernel's empty pages.
 export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184 MALLOC_TOP_PAD_=67108864
 

@@ -142,6 +142,17 @@ def test_the_spread_is_that_within_groups(rewards: Rewards) -> None:
     assert logged["reward/alignment_spread"] == pytest.approx(0.25)
 
 
+def test_without_its_form_an_output_earns_nothing_where_form_is_required(folder: Path) -> None:
+    answer = "A lemma is a proof step to a theorem, by induction."
+    outputs = [render(GOOD), render(answer), answer]
+    columns = {"task_type": ["qa"] * 3, "reference": [GOOD] * 3}
+    free = Rewards(RewardConfig(library=folder)).combined(outputs, **columns)
+    bound = Rewards(RewardConfig(library=folder, require_form=True)).combined(outputs, **columns)
+    assert free[1] is not None
+    assert free[1] > 0.05
+    assert bound == [free[0], 0.0, 0.0]
+
+
 def test_none_where_a_weighed_component_is_none(rewards: Rewards) -> None:
     outputs, kinds = [render("t", GOOD)] * 3, ["qa", "para", "poem"]
     found = rewards.combined(outputs, task_type=kinds, reference=[None] * 3)

@@ -28,6 +28,11 @@ class RewardConfig(StageConfig):
     library's embedder: 0.8 for bge-m3 (the paper's), 0.84 for `lexical`, 0.88 for `wordllama`; for
     others `lmmixup rewards calibrate` finds one."""
 
+    require_form: bool = False
+    """An output earns 0 unless it has the whole form of its task. By the paper's weights alone the
+    form is worth 0.05 to 0.1, and a model may pay that for quality: it leaves out the answer
+    of a true-or-false question."""
+
     reference_column: str = "reference"
     """Column with the reference outputs."""
 

@@ -194,9 +194,14 @@ class Rewards:
     ) -> list[float | None]:
         """The weighted sums of what `components` gave: N values."""
         return [
-            _weighted(kind, {name: parts[name][row] for name in COMPONENTS})
+            self._weighed(kind, {name: parts[name][row] for name in COMPONENTS})
             for row, kind in enumerate(task_type)
         ]
+
+    def _weighed(self, task_type: str | None, values: Mapping[str, float | None]) -> float | None:
+        total = _weighted(task_type, values)
+        has_form = not self.config.require_form or values["format"] == 1
+        return total if total is None or has_form else 0.0
 
     def library_of(self, task_type: str | None) -> Library | None:
         """The library that scores a task type, or `None`."""
