@@ -144,7 +144,7 @@ def test_the_spread_is_that_within_groups(rewards: Rewards) -> None:
 
 def test_without_its_form_an_output_earns_nothing_where_form_is_required(folder: Path) -> None:
     answer = "A lemma is a proof step to a theorem, by induction."
-    outputs = [render(GOOD), render(answer), answer]
+    outputs = [render("", GOOD), render("", answer), answer]
     columns = {"task_type": ["qa"] * 3, "reference": [GOOD] * 3}
     free = Rewards(RewardConfig(library=folder)).combined(outputs, **columns)
     bound = Rewards(RewardConfig(library=folder, require_form=True)).combined(outputs, **columns)
