@@ -109,7 +109,7 @@ def test_a_reward_that_fails_is_said_before_training(
     def fails(self: Any, completions: Sequence[Any], **columns: Any) -> list[float | None]:
         return [None for _ in completions]
 
-    monkeypatch.setattr(Rewards, "quality", fails)
+    monkeypatch.setattr(Rewards, "combined", fails)
     paths = {"model": model, "data": mixture, "library": library_folder}
     result = invoke("grpo", tmp_path / "out", paths, *SHORT)
     assert isinstance(result.exception, RewardError)

@@ -212,6 +212,7 @@ class Rewards:
         return {
             "mapping": self.config.mapping,
             "weights": WEIGHTS,
+            "require_form": self.config.require_form,
             "libraries": {name: library.digest() for name, library in self._scoring.libraries},
             "alignment_thresholds": self.alignment_thresholds,
         }
