@@ -24,10 +24,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from lmmixup.contract import render
-from lmmixup.parquet import ROWS_PER_GROUP
+from lmmixup.parquet import ROWS_PER_GROUP, ParquetSink
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,20 +34,26 @@ if TYPE_CHECKING:
 SERVER = Path(__file__).resolve().parents[1] / "tests" / "support" / "llm_server.py"
 ANSWER = render("Both say it.", "Q: What is a stone?\nA: A stone is a piece of rock.")
 SIZE = 4
+CLUSTERED = pa.schema(
+    {"id": pa.string(), "prompt": pa.string(), "completion": pa.string(), "cluster": pa.int64()}
+)
 
 
 def write_clusters(number: int, path: Path) -> None:
     """Writes so many clusters of four records, in row groups as `lmmixup cluster` makes them."""
-    places = range(number * SIZE)
-    table = pa.table(
-        {
-            "id": [f"r{place}" for place in places],
-            "prompt": [f"What is stone {place} made of?" for place in places],
-            "completion": [f"Stone {place} is a piece of rock with some iron." for place in places],
-            "cluster": [place // SIZE for place in places],
-        }
-    )
-    pq.write_table(table, path, row_group_size=ROWS_PER_GROUP)
+    # A group at a time: a command that is started counts what its parent held at most as its own.
+    with ParquetSink(path, CLUSTERED) as sink:
+        for start in range(0, number * SIZE, ROWS_PER_GROUP):
+            places = range(start, min(start + ROWS_PER_GROUP, number * SIZE))
+            columns = {
+                "id": [f"r{place}" for place in places],
+                "prompt": [f"What is stone {place} made of?" for place in places],
+                "completion": [
+                    f"Stone {place} is a piece of rock with some iron." for place in places
+                ],
+                "cluster": [place // SIZE for place in places],
+            }
+            sink.write(pa.table(columns, CLUSTERED))
 
 
 @contextmanager
