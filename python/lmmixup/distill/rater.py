@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from lmmixup.contract import Pair
 
-SMALLEST_GROUP, LARGEST_GROUP = 2, 5
+LARGEST_GROUP = 5
 """Records that MergeIT merges at a time."""
 
 

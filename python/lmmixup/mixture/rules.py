@@ -36,7 +36,6 @@ _ASKED = {
 }
 _CITED = re.compile(r"^[\"'(]|\b(?:I|we|you|your|my|our)\b")
 
-NO_SENTENCE = Refusal("no-sentence", "no sentence of it can stand alone")
 NO_SPECIFIC = Refusal("no-specific", "no sentence has a number or name that others could stand for")
 
 
