@@ -12,7 +12,7 @@ command = stage_command(
     help="Split the rated records of POOL into three pools: high, low and unrated.",
     examples=[
         "lmmixup split rated -o split --at 4",
-        "lmmixup split rated -o split --at 3.5 --rating rating_expected --unrated low",
+        "lmmixup split rated -o split --at 3.5 --rating expected --unrated low",
     ],
     files={
         "high/data.parquet": "records rated at least --at",
