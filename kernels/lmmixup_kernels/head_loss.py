@@ -94,7 +94,7 @@ class _HeadLoss(torch.autograd.Function):
     @staticmethod
     def forward(ctx, hidden, weight, bias, targets, loss_fn, cuts, options):  # type: ignore[no-untyped-def]
         inputs = (hidden, weight, bias)
-        sums: list[Tensor | None] = [
+        sums = [
             torch.zeros_like(t, dtype=torch.float32) if t is not None and need else None
             for t, need in zip(inputs, ctx.needs_input_grad[:3], strict=True)
         ]
