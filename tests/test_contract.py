@@ -129,6 +129,15 @@ def test_marks_depend_on_all_texts_and_where_they_end() -> None:
     assert len(marks) == 4
 
 
+def test_no_text_holds_its_mark() -> None:
+    """Every mark of four digits stands in the text, so it takes a longer one."""
+    text = " ".join(f"{number:04x}" for number in range(1 << 16))
+    mark = mark_of(text, "other")
+    assert len(mark) > 4
+    assert mark not in text
+    assert len(mark_of("text", "other")) == 4
+
+
 @pytest.mark.torch
 def test_ids_are_those_of_the_template_up_to_the_answer() -> None:
     """A tokenizer of transformers with a template; training appends the answer to the same ids."""

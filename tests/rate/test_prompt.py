@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,7 +32,7 @@ def test_the_record_is_between_its_marks() -> None:
     assert all(f'"{name}"' in system["content"] for name in SCORES)
     lines = user["content"].split("\n")
     mark = lines[0].removeprefix("[record ").removesuffix("]")
-    assert len(mark) == 16
+    assert re.fullmatch("[0-9a-f]{4}", mark)
     assert lines == [f"[record {mark}]", "Prompt:", "1 + 1?", "", f"[completion {mark}]", "2",
                      f"[end of record {mark}]"]  # fmt: skip
 

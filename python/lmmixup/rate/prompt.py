@@ -44,8 +44,7 @@ def judge_messages(rubric: Rubric, prompt: str, completion: str) -> tuple[dict[s
         A system turn with rubric and rules, a user turn with the record.
 
     Notes:
-        The mark is a hash of the record, so that no record can hold its own mark and step out
-        of its place.
+        The record does not hold the mark, so that it cannot step out of its place.
     """
     mark = mark_of(prompt, completion)
     record = (
