@@ -70,7 +70,9 @@ def run(
             raise DataError(
                 f"the pool has no column {config.rating!r} with ratings; it has {names}"
             )
-        records = pa.Table.from_batches(pool.batches(), pool.schema)
+        records = pa.Table.from_batches(
+            pool.batches(num_threads=num_threads, reporter=reporter), pool.schema
+        )
         open_run.counts.input = records.num_rows + len(list(pool.rejects))
         records = _rated(open_run, records, config)
         records, vectors_ND, identity = _embedded(open_run, records, config, num_threads)

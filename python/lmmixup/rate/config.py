@@ -21,6 +21,9 @@ class KnnBayesConfig(StageConfig):
     vectors: Path | None = None
     """Vectors that exist already, made by the library's embedder."""
 
+    leave_one_out: bool = True
+    """Rate a record that is in the library by the others."""
+
     prefix: str = ""
     """Goes before the names of the columns."""
 
@@ -47,6 +50,10 @@ class RateConfig(LLMConfig):
     """With knn_bayes, vectors that exist already: the folder of `lmmixup embed`, made by the
     library's embedder."""
 
+    leave_one_out: bool = Field(default=True, exclude=True)
+    """With knn_bayes, rate a record whose prompt and completion are in the library by the other
+    records, as `library report` does; without, its own rating is among its neighbours'."""
+
     prefix: str = Field(default="", exclude=True)
     """With knn_bayes, goes before the names of its columns, so that ratings which the pool has
     already stay beside them."""
@@ -60,8 +67,10 @@ class RateConfig(LLMConfig):
             if self.model:
                 raise ValueError("model and knn_bayes exclude each other; run one after the other")
             return self
-        if self.vectors is not None or self.prefix:
-            raise ValueError("vectors and prefix have no effect without knn_bayes")
+        if self.vectors is not None or self.prefix or not self.leave_one_out:
+            raise ValueError(
+                "vectors, prefix and no-leave-one-out have no effect without knn_bayes"
+            )
         if not self.model:
             raise ValueError("name at least one judge with model, or a library with knn_bayes")
         judges = [read_judge(spec) for spec in self.model]
@@ -74,4 +83,9 @@ class RateConfig(LLMConfig):
         """What the library needs to know; `None` where judges rate."""
         if self.knn_bayes is None:
             return None
-        return KnnBayesConfig(knn_bayes=self.knn_bayes, vectors=self.vectors, prefix=self.prefix)
+        return KnnBayesConfig(
+            knn_bayes=self.knn_bayes,
+            vectors=self.vectors,
+            leave_one_out=self.leave_one_out,
+            prefix=self.prefix,
+        )
