@@ -184,6 +184,18 @@ def test_records_that_share_a_text_are_all_left_out(tmp_path: Path) -> None:
     rate(pool, tmp_path / "small", tmp_path / "some", leave_one_out=False)
 
 
+def test_fewer_neighbours_may_be_listed(built: Path, tmp_path: Path) -> None:
+    pool = records(20, 1).drop_columns("rating")
+    _, data = rate(pool, built, tmp_path / "all")
+    for number in (0, 3):
+        _, few = rate(pool, built, tmp_path / str(number), list_neighbours=number)
+        expected = [row[:number] for row in data["neighbours"].to_pylist()]
+        assert few["neighbours"].to_pylist() == expected
+        assert few.drop_columns("neighbours").equals(data.drop_columns("neighbours"))
+    with pytest.raises(ValueError, match="list_neighbours have no effect without knn_bayes"):
+        RateConfig(model=("judge",), base_url="http://localhost/v1", list_neighbours=3)
+
+
 def test_the_share_of_high_ratings_stands_beside_the_librarys(built: Path, tmp_path: Path) -> None:
     result, data = rate(records(50, 1).drop_columns("rating"), built, tmp_path / "out")
     high = (data["rating"].to_numpy() >= 4).mean()

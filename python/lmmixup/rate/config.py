@@ -24,6 +24,9 @@ class KnnBayesConfig(StageConfig):
     leave_one_out: bool = True
     """Rate a record that is in the library by the others."""
 
+    list_neighbours: int | None = None
+    """Neighbours that are written beside each record."""
+
     prefix: str = ""
     """Goes before the names of the columns."""
 
@@ -54,6 +57,10 @@ class RateConfig(LLMConfig):
     """With knn_bayes, rate a record whose prompt and completion are in the library by the other
     records, as `library report` does; without, its own rating is among its neighbours'."""
 
+    list_neighbours: int | None = Field(default=None, ge=0, exclude=True)
+    """With knn_bayes, write only that many of the neighbours beside each record, the nearest
+    ones; the default is all, three quarters of what the ratings take on disk."""
+
     prefix: str = Field(default="", exclude=True)
     """With knn_bayes, goes before the names of its columns, so that ratings which the pool has
     already stay beside them."""
@@ -67,10 +74,9 @@ class RateConfig(LLMConfig):
             if self.model:
                 raise ValueError("model and knn_bayes exclude each other; run one after the other")
             return self
-        if self.vectors is not None or self.prefix or not self.leave_one_out:
-            raise ValueError(
-                "vectors, prefix and no-leave-one-out have no effect without knn_bayes"
-            )
+        names = ("vectors", "leave_one_out", "list_neighbours", "prefix")
+        if told := [name for name in names if name in self.model_fields_set]:
+            raise ValueError(f"{' and '.join(told)} have no effect without knn_bayes")
         if not self.model:
             raise ValueError("name at least one judge with model, or a library with knn_bayes")
         judges = [read_judge(spec) for spec in self.model]
@@ -87,5 +93,6 @@ class RateConfig(LLMConfig):
             knn_bayes=self.knn_bayes,
             vectors=self.vectors,
             leave_one_out=self.leave_one_out,
+            list_neighbours=self.list_neighbours,
             prefix=self.prefix,
         )

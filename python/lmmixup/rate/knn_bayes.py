@@ -131,6 +131,7 @@ class _Rater:
     def __init__(self, config: KnnBayesConfig, num_threads: int) -> None:
         self._num_threads = num_threads
         self._leave_one_out = config.leave_one_out
+        self._list_neighbours = config.list_neighbours
         self._libraries: Libraries = open_libraries(config.knn_bayes)
         self._vectors = None if config.vectors is None else self._given(config.vectors)
         self.num_known = 0
@@ -220,22 +221,22 @@ class _Rater:
         self.num_known += len(known.rows)
         self._num_by_rating += np.bincount(scores.rating_Q, minlength=NUM_CLASSES)
         self._num_high_expected += len(records) * float((library.ratings_N >= HIGH).mean())
-        return _columns(scores, library)
+        return _columns(scores, library, self._list_neighbours)
 
 
 def _prefixed(prefix: str) -> pa.Schema:
     return pa.schema([field.with_name(prefix + field.name) for field in COLUMNS])
 
 
-def _columns(scores: Scores, library: Library) -> pa.RecordBatch:
-    found = scores.neighbours
-    num_records, k = found.idx_QK.shape
-    flat = found.idx_QK.ravel()
+def _columns(scores: Scores, library: Library, list_neighbours: int | None) -> pa.RecordBatch:
+    idx_QK = scores.neighbours.idx_QK[:, :list_neighbours]
+    num_records, k = idx_QK.shape
+    flat = idx_QK.ravel()
     neighbours = pa.StructArray.from_arrays(
         [
             library.ids.take(pa.array(flat)),
             pa.array(library.ratings_N[flat], pa.int8()),
-            pa.array(found.sim_QK.ravel(), pa.float32()),
+            pa.array(scores.neighbours.sim_QK[:, :list_neighbours].ravel(), pa.float32()),
         ],
         fields=list(NEIGHBOUR),
     )
