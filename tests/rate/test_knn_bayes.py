@@ -192,7 +192,7 @@ def test_fewer_neighbours_may_be_listed(built: Path, tmp_path: Path) -> None:
         expected = [row[:number] for row in data["neighbours"].to_pylist()]
         assert few["neighbours"].to_pylist() == expected
         assert few.drop_columns("neighbours").equals(data.drop_columns("neighbours"))
-    with pytest.raises(ValueError, match="list_neighbours have no effect without knn_bayes"):
+    with pytest.raises(ValueError, match="list_neighbours has no effect without knn_bayes"):
         RateConfig(model=("judge",), base_url="http://localhost/v1", list_neighbours=3)
 
 

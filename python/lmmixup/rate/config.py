@@ -74,9 +74,9 @@ class RateConfig(LLMConfig):
             if self.model:
                 raise ValueError("model and knn_bayes exclude each other; run one after the other")
             return self
-        names = ("vectors", "leave_one_out", "list_neighbours", "prefix")
-        if told := [name for name in names if name in self.model_fields_set]:
-            raise ValueError(f"{' and '.join(told)} have no effect without knn_bayes")
+        for name in ("vectors", "leave_one_out", "list_neighbours", "prefix"):
+            if name in self.model_fields_set:
+                raise ValueError(f"{name} has no effect without knn_bayes")
         if not self.model:
             raise ValueError("name at least one judge with model, or a library with knn_bayes")
         judges = [read_judge(spec) for spec in self.model]
