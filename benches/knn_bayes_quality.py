@@ -3,8 +3,9 @@
 python benches/knn_bayes_quality.py --ratings ../shared/data/ratings --embedders wordllama lexical
 
 Each set is split by prompt, 80 % for the library and 20 % to be rated; nothing is chosen here:
-both scorers are what `lmmixup library build` makes of the 80 % by default. Intervals are of the
-difference of ours and the paper's: a paired bootstrap over the records that were rated, 95 %.
+all scorers are what `lmmixup library build` makes of the 80 %, by default or with the options that
+a row names. Intervals are of the difference of ours and the paper's: a paired bootstrap over the
+records that were rated, 95 %.
 """
 
 from __future__ import annotations
@@ -59,6 +60,14 @@ SETS: dict[str, tuple[str, str | None, Callable[[pa.Table], np.ndarray]]] = {
 """Rated records: file, judge among several, and how its scores become ratings 0 to 5."""
 
 
+SCORERS: dict[str, dict[str, Any]] = {
+    "paper": {"scorer": "paper"},
+    "residual": {},
+    "residual, cut-points kappa": {"cut_points": "kappa"},
+}
+"""Options of a library by the name of the row."""
+
+
 def read(folder: Path, name: str) -> pa.Table:
     """A set's records with their `rating`; those that nobody rated are left out."""
     file, judge, ratings = SETS[name]
@@ -82,13 +91,13 @@ def split(table: pa.Table) -> tuple[pa.Table, pa.Table]:
     return table.filter(pa.array(~held_out)), table.filter(pa.array(held_out))
 
 
-def rate(train: pa.Table, test: pa.Table, embedder: str, scorer: str) -> Scores:
+def rate(train: pa.Table, test: pa.Table, embedder: str, **options: Any) -> Scores:
     """What a library of the one says of the other."""
     from lmmixup.library import LibraryConfig, open_library, run
     from lmmixup.library.store import library_texts, text_bytes
     from lmmixup.pool import open_pool
 
-    config = LibraryConfig(embedder=embedder, scorer=scorer)
+    config = LibraryConfig(embedder=embedder, **options)
     with tempfile.TemporaryDirectory() as folder:
         run(open_pool(train), config, output=Path(folder) / "library")
         library = open_library(Path(folder) / "library")
@@ -130,16 +139,18 @@ def judge(name: str, embedder: str, train: pa.Table, test: pa.Table) -> list[dic
     from lmmixup.library.report import compare
 
     ratings = test["rating"].to_numpy()
-    scores = {scorer: rate(train, test, embedder, scorer) for scorer in ("paper", "residual")}
+    scores = {row: rate(train, test, embedder, **options) for row, options in SCORERS.items()}
     rows = []
     for scorer, one in scores.items():
         told = compare(one, ratings)
         figures = {key: getattr(told, key) for key in ("spearman", "qwk", "accuracy", "ece")}
         about = {"name": f"{name}, {embedder}: {scorer}", "library": len(train), "rated": len(test)}
-        rows.append(about | {key: round(value, 4) for key, value in figures.items()})
-    pair = (scores["residual"], scores["paper"], ratings)
-    rows[-1]["spearman_less_paper"] = interval(rank_correlation, *pair)
-    rows[-1]["qwk_less_paper"] = interval(kappa, *pair)
+        figures |= {"share_ge_4": (one.rating_Q >= 4).mean(), "judge_ge_4": (ratings >= 4).mean()}
+        rows.append(about | {key: round(float(value), 4) for key, value in figures.items()})
+        if scorer != "paper":
+            pair = (one, scores["paper"], ratings)
+            rows[-1]["spearman_less_paper"] = interval(rank_correlation, *pair)
+            rows[-1]["qwk_less_paper"] = interval(kappa, *pair)
     return rows
 
 
@@ -155,7 +166,7 @@ def main() -> None:
         train, test = split(read(args.ratings, name))
         for embedder in args.embedders:
             rows += judge(name, embedder, train, test)
-            print(rows[-2], rows[-1], sep="\n", flush=True)
+            print(*rows[-len(SCORERS) :], sep="\n", flush=True)
     title = "Libraries of 80 % of a set on the other 20 %, Spearman, QWK, accuracy, ECE of P(>= 4)"
     measure.save("knn_bayes_quality", title, args.ratings, rows)
 

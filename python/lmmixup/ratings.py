@@ -26,9 +26,9 @@ def check_rating(name: str, schema: pa.Schema, option: str = "--rating") -> None
         ArgumentError: There is no such column, or it does not hold numbers.
     """
     if name not in schema.names:
+        hint = "; `lmmixup rate` makes ratings" if option == "--rating" else ""
         raise ArgumentError(
-            f"{option}: expected one of the columns {', '.join(schema.names)}, got {name!r}; "
-            "`lmmixup rate` makes ratings"
+            f"{option}: expected one of the columns {', '.join(schema.names)}, got {name!r}{hint}"
         )
     kind = schema.field(name).type
     if not (pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)):

@@ -95,6 +95,10 @@ def test_unrated_other_and_empty_records_are_dropped_and_counted(
         (lambda t: set_ratings(t, ["good"] * 300), "expected ratings 0 to 5, got string"),
         (lambda t: set_ratings(t, [3] * 300), "all 300 records are rated 3"),
         (lambda t: t.slice(0, 16), "more than k = 16 rated records, got 16"),
+        (
+            lambda t: set_ratings(t, [None] * 300, pa.string()),
+            "more than k = 16 rated records, got 0",
+        ),
         (lambda t: set_ratings(t, [None] * 300), "more than k = 16 rated records, got 0"),
     ],
 )
@@ -106,8 +110,9 @@ def test_bad_input_is_one_clear_line(
     assert not (tmp_path / "lib").exists()
 
 
-def set_ratings(table: pa.Table, ratings: list[Any]) -> pa.Table:
-    kind = None if any(rating is not None for rating in ratings) else pa.int64()
+def set_ratings(table: pa.Table, ratings: list[Any], kind: pa.DataType | None = None) -> pa.Table:
+    if kind is None and not any(rating is not None for rating in ratings):
+        kind = pa.int64()
     at = table.schema.get_field_index("rating")
     return table.set_column(at, "rating", pa.array(ratings, kind))
 

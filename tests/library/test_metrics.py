@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import spearmanr
 
-from lmmixup.library.calibration import Calibration, fit_calibration, fit_cuts
+from lmmixup.library.calibration import Calibration, fit_calibration, kappa_cuts, prior_cuts
 from lmmixup.library.metrics import (
     calibration_bins,
     confusion,
@@ -75,14 +77,33 @@ def test_separable_classes_keep_finite_numbers() -> None:
     assert np.isfinite(fitted.probabilities(np.array([-1e3, 0.0, 1e3]))).all()
 
 
-def test_cuts_raise_kappa_above_equal_shares() -> None:
+def drawn_scores() -> tuple[np.ndarray, np.ndarray]:
+    """Ratings as of Alpaca, and scores that lean towards their mean."""
     rng = np.random.default_rng(1)
     truth = rng.choice(6, 5000, p=[0.16, 0.31, 0.36, 0.14, 0.02, 0.01])
-    score = 1.6 + 0.5 * (truth - 1.6) + rng.normal(0, 0.5, 5000)
-    chosen = np.searchsorted(fit_cuts(score, truth, 6), score, side="right")
+    return truth, 1.6 + 0.5 * (truth - 1.6) + rng.normal(0, 0.5, 5000)
+
+
+def test_kappa_cuts_beat_equal_shares_and_rounding() -> None:
+    truth, score = drawn_scores()
+    best, equal = (
+        quadratic_kappa(confusion(truth, np.searchsorted(cuts, score, side="right"), 6))
+        for cuts in (kappa_cuts(score, truth, 6), prior_cuts(score, truth, 6))
+    )
     rounded = np.clip(np.rint(score), 0, 5).astype(int)
-    shares = np.quantile(score, np.cumsum(np.bincount(truth, minlength=6))[:-1] / 5000)
-    equal = np.searchsorted(shares, score, side="right")
-    best = quadratic_kappa(confusion(truth, chosen, 6))
-    assert best >= quadratic_kappa(confusion(truth, equal, 6))
+    assert best >= equal
     assert best > quadratic_kappa(confusion(truth, rounded, 6)) + 0.05
+
+
+def test_prior_cuts_keep_the_shares() -> None:
+    truth, score = drawn_scores()
+    fitted = fit_calibration(score, truth, 6, "prior")
+    assert np.bincount(fitted.classes(score)).tolist() == np.bincount(truth).tolist()
+
+
+@pytest.mark.parametrize("cut_points", ["prior", "kappa"])
+def test_a_rating_that_nobody_gave_is_given_to_none(cut_points: Literal["prior", "kappa"]) -> None:
+    truth, score = drawn_scores()
+    fitted = fit_calibration(score, np.clip(truth, 1, 3), 6, cut_points)
+    assert set(fitted.classes(np.array([-1e9, *score, 1e9])).tolist()) == {1, 2, 3}
+    assert Calibration.from_dict(fitted.to_dict()) == fitted

@@ -120,16 +120,88 @@ def test_given_vectors_must_be_the_librarys(built: Path, tmp_path: Path) -> None
         rate(pool, built, tmp_path / "out", vectors=tmp_path / "vectors")
     embed.run(open_pool(records(120, 0)), embed.EmbedConfig(dim=64), output=tmp_path / "own")
     own = records(120, 0).drop_columns("rating")
-    result, given = rate(own, built, tmp_path / "given", vectors=tmp_path / "own")
+    _, given = rate(own, built, tmp_path / "given", vectors=tmp_path / "own")
     _, made = rate(own, built, tmp_path / "made")
     assert given["expected"].to_pylist() == made["expected"].to_pylist()
-    assert result.figures["records_in_the_library"] == 120
     with pytest.raises(DataError, match="none for record '1-0'"):
         rate(pool, built, tmp_path / "out", vectors=tmp_path / "own")
     config = library.LibraryConfig(dim=64, text="completion")
     library.run(open_pool(records(60, 0)), config, output=tmp_path / "answers")
     with pytest.raises(ArgumentError, match="leave out --vectors"):
         rate(own, tmp_path / "answers", tmp_path / "out", vectors=tmp_path / "own")
+
+
+@pytest.mark.parametrize("scorer", ["residual", "paper"])
+def test_a_record_of_the_library_is_rated_by_the_others(scorer: str, tmp_path: Path) -> None:
+    own = records(120, 0)
+    config = library.LibraryConfig(dim=64, scorer=scorer)
+    library.run(open_pool(own), config, output=tmp_path / "lib")
+    others = library.open_library(tmp_path / "lib").scorer.leave_one_out()
+    pool = pa.concat_tables(
+        [records(30, 1), own.set_column(0, "id", [[f"x{n}" for n in range(120)]])]
+    )
+    result, data = rate(pool.drop_columns("rating"), tmp_path / "lib", tmp_path / "out")
+    assert result.figures["records_in_the_library"] == 120
+    mine = data.slice(30)
+    for name, row in zip(own["id"].to_pylist(), mine["neighbours"].to_pylist(), strict=True):
+        assert len(row) == 16
+        assert name not in {neighbour["id"] for neighbour in row}
+    ids = [[neighbour["id"] for neighbour in row] for row in mine["neighbours"].to_pylist()]
+    assert (
+        ids
+        == own["id"]
+        .take(pa.array(others.neighbours.idx_QK.ravel()))
+        .to_numpy()
+        .reshape(120, 16)
+        .tolist()
+    )
+    if others.head_Q is not None:
+        np.testing.assert_allclose(mine["head"].to_numpy(), others.head_Q, atol=1e-6)
+    _, kept = rate(
+        pool.drop_columns("rating"), tmp_path / "lib", tmp_path / "kept", leave_one_out=False
+    )
+    assert kept.slice(0, 30)["expected"].equals(data.slice(0, 30)["expected"])
+    nearest = [row[0]["id"] for row in kept.slice(30)["neighbours"].to_pylist()]
+    assert nearest == own["id"].to_pylist()
+
+
+def test_records_that_share_a_text_are_all_left_out(tmp_path: Path) -> None:
+    rows = records(40, 0).to_pylist()
+    rows += [dict(rows[0], id=f"copy-{number}", rating=0) for number in range(5)]
+    config = library.LibraryConfig(dim=64)
+    library.run(open_pool(pa.Table.from_pylist(rows)), config, output=tmp_path / "lib")
+    pool = pa.Table.from_pylist(rows[:3]).drop_columns("rating")
+    result, data = rate(pool, tmp_path / "lib", tmp_path / "out")
+    assert result.figures["records_in_the_library"] == 3
+    first, second = data["neighbours"].to_pylist()[:2]
+    same = {rows[0]["id"], *(f"copy-{number}" for number in range(5))}
+    assert same.isdisjoint(neighbour["id"] for neighbour in first)
+    assert len(second) == 16
+    rows = rows[:12] + [dict(rows[0], id=f"copy-{number}") for number in range(9)]
+    library.run(open_pool(pa.Table.from_pylist(rows)), config, output=tmp_path / "small")
+    with pytest.raises(DataError, match="at least k = 16 records beside a record's own"):
+        rate(pool, tmp_path / "small", tmp_path / "none")
+    rate(pool, tmp_path / "small", tmp_path / "some", leave_one_out=False)
+
+
+def test_fewer_neighbours_may_be_listed(built: Path, tmp_path: Path) -> None:
+    pool = records(20, 1).drop_columns("rating")
+    _, data = rate(pool, built, tmp_path / "all")
+    for number in (0, 3):
+        _, few = rate(pool, built, tmp_path / str(number), list_neighbours=number)
+        expected = [row[:number] for row in data["neighbours"].to_pylist()]
+        assert few["neighbours"].to_pylist() == expected
+        assert few.drop_columns("neighbours").equals(data.drop_columns("neighbours"))
+    with pytest.raises(ValueError, match="list_neighbours has no effect without knn_bayes"):
+        RateConfig(model=("judge",), base_url="http://localhost/v1", list_neighbours=3)
+
+
+def test_the_share_of_high_ratings_stands_beside_the_librarys(built: Path, tmp_path: Path) -> None:
+    result, data = rate(records(50, 1).drop_columns("rating"), built, tmp_path / "out")
+    high = (data["rating"].to_numpy() >= 4).mean()
+    assert result.figures["share_ge_4"] == pytest.approx(high, abs=1e-6)
+    in_library = (records(120, 0)["rating"].to_numpy() >= 4).mean()
+    assert result.figures["library_share_ge_4"] == pytest.approx(in_library, abs=1e-6)
 
 
 def test_the_users_rating_stays_and_an_earlier_one_gives_way(built: Path, tmp_path: Path) -> None:

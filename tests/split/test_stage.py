@@ -16,6 +16,7 @@ from lmmixup.cli import cli
 from lmmixup.errors import ArgumentError, DataError
 from lmmixup.explain import explain
 from lmmixup.pool import open_pool
+from lmmixup.progress import Reporter
 from lmmixup.split import SplitConfig, run
 
 if TYPE_CHECKING:
@@ -49,6 +50,37 @@ def test_each_record_is_in_one_pool(tmp_path: Path) -> None:
     assert result.figures == {"high": 3, "low": 3, "unrated": 2}
     outputs = result.manifest["outputs"]
     assert [outputs[f"{part}/data.parquet"]["num_records"] for part in ("high", "low")] == [3, 3]
+
+
+class Notes(Reporter):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def note(self, message: str) -> None:
+        self.said.append(message)
+
+
+@pytest.mark.parametrize(
+    ("at", "said"),
+    [
+        (4.0, "high is rating of 4 and more: 3 of 8 records"),
+        (9.0, "0 of 8 records; rating goes from 0 to 5, so --at cuts off nothing"),
+        (0.0, "6 of 8 records; rating goes from 0 to 5, so --at cuts off nothing"),
+    ],
+)
+def test_where_it_cuts_is_said(tmp_path: Path, at: float, said: str) -> None:
+    notes = Notes()
+    run(open_pool(table()), SplitConfig(at=at), output=tmp_path / "out", reporter=notes)
+    assert notes.said[-1].endswith(said)
+
+
+def test_that_nothing_is_rated_is_said(tmp_path: Path) -> None:
+    notes = Notes()
+    pool = open_pool(table([None] * 8, pa.int8()))
+    run(pool, SplitConfig(), output=tmp_path / "out", reporter=notes)
+    assert notes.said == ["no record has a rating in 'rating'"]
 
 
 @pytest.mark.parametrize(

@@ -3,11 +3,12 @@
 from lmmixup.library.config import LibraryConfig
 from lmmixup.library.report import Report, report
 from lmmixup.library.scorer import fit_scorer
-from lmmixup.library.scores import NUM_CLASSES, Scores
+from lmmixup.library.scores import HIGH, NUM_CLASSES, Scores
 from lmmixup.library.stage import run
 from lmmixup.library.store import Libraries, Library, open_libraries, open_library
 
 __all__ = [
+    "HIGH",
     "NUM_CLASSES",
     "Libraries",
     "Library",

@@ -6,7 +6,7 @@ Shapes: N records, C classes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -29,8 +29,9 @@ class Calibration:
 
     Attributes:
         slope: P(class >= c) = 1 / (1 + exp(-(slope · score - thresholds[c - 1]))).
-        thresholds: C - 1, ascending; infinite for classes that no record has.
-        cuts: C - 1, ascending; the class is the number of cuts at or below the score.
+        thresholds: C - 1, ascending; infinite where all records or none are in class c or above.
+        cuts: C - 1, ascending, infinite likewise; the class is the number of cuts at or below the
+            score.
     """
 
     slope: float
@@ -48,27 +49,36 @@ class Calibration:
         return np.searchsorted(np.array(self.cuts), score_N, side="right").astype(np.int8)
 
     def to_dict(self) -> dict[str, Any]:
-        """As it stands in the manifest; an infinite threshold as null."""
-        finite = [t if np.isfinite(t) else None for t in self.thresholds]
-        return {"slope": self.slope, "thresholds": finite, "cuts": list(self.cuts)}
+        """As it stands in the manifest; what is infinite as null."""
+        lists = {"thresholds": self.thresholds, "cuts": self.cuts}
+        finite = {
+            name: [v if np.isfinite(v) else None for v in all_] for name, all_ in lists.items()
+        }
+        return {"slope": self.slope, **finite}
 
     @classmethod
     def from_dict(cls, stored: dict[str, Any]) -> Calibration:
         """Reads what `to_dict` wrote."""
-        thresholds = stored["thresholds"]
-        known = [at for at, threshold in enumerate(thresholds) if threshold is not None]
-        first = known[0] if known else len(thresholds)
-        filled = [
-            (-np.inf if at < first else np.inf) if threshold is None else threshold
-            for at, threshold in enumerate(thresholds)
-        ]
-        return cls(stored["slope"], tuple(filled), tuple(stored["cuts"]))
+        return cls(stored["slope"], _filled(stored["thresholds"]), _filled(stored["cuts"]))
+
+
+def _filled(stored: list[float | None]) -> tuple[float, ...]:
+    """Infinities in place of nulls: below the first number, and above the last."""
+    known = [at for at, value in enumerate(stored) if value is not None]
+    first = known[0] if known else len(stored)
+    return tuple(
+        (-np.inf if at < first else np.inf) if value is None else value
+        for at, value in enumerate(stored)
+    )
 
 
 def fit_calibration(
-    score_N: NDArray[np.float64], ratings_N: NDArray[np.int64], num_classes: int
+    score_N: NDArray[np.float64],
+    ratings_N: NDArray[np.int64],
+    num_classes: int,
+    cut_points: Literal["prior", "kappa"] = "prior",
 ) -> Calibration:
-    """Fits probabilities by likelihood and cut-points by quadratic weighted kappa.
+    """Fits probabilities by likelihood, and cut-points by one of two aims.
 
     The probabilities come from one logistic regression of the C - 1 questions "is it at least
     c?" with a slope in common and a threshold each, so they never cross and each question is
@@ -78,6 +88,8 @@ def fit_calibration(
         score_N: (N,) scores.
         ratings_N: (N,) classes.
         num_classes: C.
+        cut_points: `prior` keeps the shares of the classes, `kappa` has the greatest quadratic
+            weighted kappa.
 
     Returns:
         The calibration.
@@ -90,13 +102,39 @@ def fit_calibration(
     asked = np.flatnonzero((share > 0) & (share < 1))
     thresholds = np.where(share == 0, np.inf, -np.inf)
     slope, thresholds[asked] = _proportional_odds(score_N, at_least[:, asked])
+    fit_cuts = prior_cuts if cut_points == "prior" else kappa_cuts
     cuts = fit_cuts(score_N, ratings_N, num_classes)
-    return Calibration(float(slope), tuple(float(t) for t in thresholds), cuts)
+    # A rating that no record has is given to none, not even to the one of the greatest score.
+    cuts = np.where(share == 0, np.inf, np.where(share == 1, -np.inf, cuts))
+    return Calibration(float(slope), tuple(thresholds.tolist()), tuple(cuts.tolist()))
 
 
-def fit_cuts(
+def prior_cuts(
     score_N: NDArray[np.float64], ratings_N: NDArray[np.int64], num_classes: int
-) -> tuple[float, ...]:
+) -> NDArray[np.float64]:
+    """Cut-points by which the classes have the shares that they have among the ratings.
+
+    Args:
+        score_N: (N,) scores.
+        ratings_N: (N,) classes.
+        num_classes: C.
+
+    Returns:
+        (C - 1,) cut-points, ascending. Records of equal score stay together in the class of the
+        first of them that would be above.
+
+    Example:
+        >>> prior_cuts(np.array([0.1, 0.2, 0.7, 0.9]), np.array([0, 1, 0, 2]), 3).tolist()
+        [0.7, 0.9]
+    """
+    num_below = np.cumsum(np.bincount(ratings_N, minlength=num_classes))[:-1]
+    ordered: NDArray[np.float64] = np.sort(score_N)[np.minimum(num_below, len(score_N) - 1)]
+    return ordered
+
+
+def kappa_cuts(
+    score_N: NDArray[np.float64], ratings_N: NDArray[np.int64], num_classes: int
+) -> NDArray[np.float64]:
     """Cut-points with the greatest quadratic weighted kappa, one at a time until none moves.
 
     Args:
@@ -105,7 +143,7 @@ def fit_cuts(
         num_classes: C.
 
     Returns:
-        C - 1 cut-points, ascending. They start where the classes keep their shares.
+        (C - 1,) cut-points, ascending. They start where the classes keep their shares.
     """
     share = np.cumsum(np.bincount(ratings_N, minlength=num_classes))[:-1] / len(ratings_N)
     grid = np.quantile(score_N, np.linspace(0, 1, NUM_CANDIDATES))
@@ -128,7 +166,8 @@ def fit_cuts(
                     best, at, moved = kappa, trial, True
         if not moved:
             break
-    return tuple(float(cut) for cut in grid[at])
+    cuts: NDArray[np.float64] = grid[at]
+    return cuts
 
 
 def _kappa_at(below: NDArray[np.int64], at: NDArray[np.int64]) -> float:

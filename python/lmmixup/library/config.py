@@ -40,6 +40,11 @@ class LibraryConfig(StageConfig):
     smoothing: float = Field(0.01, gt=0)
     """Added to each count of the transition matrix (scorer `paper`)."""
 
+    cut_points: Literal["prior", "kappa"] = "prior"
+    """Where `rating` steps up along the score (scorer `residual`): `prior` gives each rating the
+    share that it has in the library, `kappa` has the greatest quadratic weighted kappa and gives
+    high and low ratings more often than the judge."""
+
     embedder: str = "lexical"
     """What makes the vectors, as of `lmmixup embed`: `lexical`, `wordllama`, `static:FOLDER`,
     `st:MODEL` or `openai:MODEL`. New records are embedded by the same."""

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from lmmixup.progress import SILENT, Reporter
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -112,6 +114,7 @@ def fit_head(
     num_bytes_N2: NDArray[np.int64],
     ratings_N: NDArray[np.int64],
     folds_N: NDArray[np.int64],
+    reporter: Reporter = SILENT,
 ) -> tuple[Head, NDArray[np.float64]]:
     """Fits a head, and predicts each record by one that has not seen its fold.
 
@@ -120,6 +123,7 @@ def fit_head(
         num_bytes_N2: (N, 2) UTF-8 bytes of prompt and completion.
         ratings_N: (N,) ratings.
         folds_N: (N,) as `draw_folds` gives them.
+        reporter: Where progress goes.
 
     Returns:
         The head on all records, and (N,) predictions across folds. The penalty is the one
@@ -137,11 +141,13 @@ def fit_head(
     scaled_N2 = blank._scale(num_bytes_N2)
     num_features = 2 * vectors_ND.shape[1] + 7
     ridge = (_FewRows if len(ratings_N) < num_features else _ManyRows)(
-        vectors_ND, scaled_N2, ratings_N, folds_N
+        vectors_ND, scaled_N2, ratings_N, folds_N, reporter
     )
     weights = np.empty((len(PENALTIES), NUM_FOLDS, num_features))
     for fold in range(NUM_FOLDS):
+        reporter("fit head", fold, NUM_FOLDS + 1)
         weights[:, fold] = ridge.weights(PENALTIES, without=fold)
+    reporter("fit head", NUM_FOLDS, NUM_FOLDS + 1)
     predicted = np.empty((len(PENALTIES), len(ratings_N)))
     for start in range(0, len(ratings_N), ROWS_AT_A_TIME):
         part = slice(start, start + ROWS_AT_A_TIME)
@@ -173,14 +179,18 @@ class _ManyRows:
         scaled_N2: NDArray[np.float64],
         ratings_N: NDArray[np.int64],
         folds_N: NDArray[np.int64],
+        reporter: Reporter,
     ) -> None:
         num_features = 2 * vectors_ND.shape[1] + 7
         self._gram = np.zeros((NUM_FOLDS, num_features, num_features))
         self._moment = np.zeros((NUM_FOLDS, num_features))
+        done = 0
         for fold in range(NUM_FOLDS):
             rows = np.flatnonzero(folds_N == fold)
             for start in range(0, len(rows), ROWS_AT_A_TIME):
                 part = rows[start : start + ROWS_AT_A_TIME]
+                reporter("multiply features", done, len(folds_N))
+                done += len(part)
                 x = features(vectors_ND[part], scaled_N2[part])
                 self._gram[fold] += x.T @ x
                 self._moment[fold] += x.T @ ratings_N[part]
@@ -210,7 +220,9 @@ class _FewRows:
         scaled_N2: NDArray[np.float64],
         ratings_N: NDArray[np.int64],
         folds_N: NDArray[np.int64],
+        reporter: Reporter,
     ) -> None:
+        del reporter  # one product of records is short of a second
         self._features_NF = features(vectors_ND, scaled_N2)
         self._ratings_N = ratings_N
         self._folds_N = folds_N

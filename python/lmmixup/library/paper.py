@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lmmixup import ops
+from lmmixup.library.known import nearest_others
 from lmmixup.library.scores import NUM_CLASSES, Examples, Scores
 from lmmixup.progress import SILENT, Reporter
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lmmixup.library.config import LibraryConfig
+    from lmmixup.library.known import Known
 
 
 @dataclass(frozen=True)
@@ -68,36 +70,38 @@ class PaperScorer:
         vectors_QD: NDArray[np.float32],
         num_bytes_Q2: NDArray[np.int64],
         *,
+        known: Known | None = None,
         num_threads: int = 0,
         reporter: Reporter = SILENT,
     ) -> Scores:
-        """Rates new records."""
+        """Rates records; those that are `known` by the others."""
         del num_bytes_Q2
-        return self._score(self.examples.prepared, vectors_QD, num_threads, reporter)
-
-    def leave_one_out(self, *, num_threads: int = 0, reporter: Reporter = SILENT) -> Scores:
-        """Rates each record by the others; prior and matrix have seen it, which is negligible."""
-        return self._score(self.examples.vectors_ND, None, num_threads, reporter)
-
-    def _score(
-        self,
-        library_ND: NDArray[np.float32] | ops.Prepared,
-        vectors_QD: NDArray[np.float32] | None,
-        num_threads: int,
-        reporter: Reporter,
-    ) -> Scores:
-        found = ops.knn_bayes(
-            library_ND,
-            self.examples.ratings_N,
+        found = nearest_others(
+            self.examples.prepared,
             vectors_QD,
-            k=self.k,
-            table_HC=ops.posterior_table(self.k, self.prior_C, self.transition_CC),
+            self.k,
+            known,
             num_threads=num_threads,
             on_progress=reporter,
         )
-        scores = Scores(found.posterior_QC, np.zeros(0, np.int8), found.neighbours)
-        rounded = np.floor(scores.expected_Q + 0.5).astype(np.int8)
-        return Scores(found.posterior_QC, rounded, found.neighbours)
+        return self._read(found)
+
+    def leave_one_out(self, *, num_threads: int = 0, reporter: Reporter = SILENT) -> Scores:
+        """Rates each record by the others; prior and matrix have seen it, which is negligible."""
+        found = ops.knn(
+            self.examples.vectors_ND,
+            self.k,
+            method="exact",
+            num_threads=num_threads,
+            on_progress=reporter,
+        )
+        return self._read(found)
+
+    def _read(self, found: ops.Neighbours) -> Scores:
+        counts_QC = ops.label_counts(self.examples.ratings_N, found.idx_QK, NUM_CLASSES)
+        posterior_QC = ops.posterior(counts_QC, self.prior_C, self.transition_CC)
+        expected_Q = posterior_QC @ np.arange(NUM_CLASSES)
+        return Scores(posterior_QC, np.floor(expected_Q + 0.5).astype(np.int8), found)
 
     def to_dict(self) -> dict[str, Any]:
         """Prior and transition matrix."""

@@ -6,13 +6,14 @@ Shapes: N library records, Q queries, D dimensions, K neighbours, C classes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
 from lmmixup import ops
 from lmmixup.library.calibration import Calibration, fit_calibration
 from lmmixup.library.head import NUM_FOLDS, Head, draw_folds, fit_head
+from lmmixup.library.known import nearest_others
 from lmmixup.library.scores import NUM_CLASSES, Examples, Scores
 from lmmixup.progress import SILENT, Reporter
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lmmixup.library.config import LibraryConfig
+    from lmmixup.library.known import Known
 
 TEMPERATURES = (0.05, 0.07, 0.1, 0.15, 0.3, 1.0)
 """A neighbour at cosine s weighs exp((s - 1) / temperature)."""
@@ -46,6 +48,7 @@ class ResidualScorer:
         temperature: Of the weights, in cosine.
         shrinkage: Weight of the head against the neighbours.
         calibration: From the score to probabilities and a class.
+        cut_points: How the calibration's cut-points were chosen.
         seed: Of the folds.
     """
 
@@ -56,16 +59,23 @@ class ResidualScorer:
     temperature: float
     shrinkage: float
     calibration: Calibration
+    cut_points: Literal["prior", "kappa"]
     seed: int
 
     @classmethod
     def fit(
-        cls, examples: Examples, found: ops.Neighbours, config: LibraryConfig
+        cls,
+        examples: Examples,
+        found: ops.Neighbours,
+        config: LibraryConfig,
+        reporter: Reporter = SILENT,
     ) -> ResidualScorer:
         """Fits head, weights and calibration on folds of the library."""
         ratings_N = examples.ratings_N
         folds_N = draw_folds(len(ratings_N), config.seed)
-        head, predicted_N = fit_head(examples.vectors_ND, examples.num_bytes_N2, ratings_N, folds_N)
+        head, predicted_N = fit_head(
+            examples.vectors_ND, examples.num_bytes_N2, ratings_N, folds_N, reporter
+        )
         residuals_N = ratings_N - predicted_N
         best: tuple[float, float, float] = (np.inf, 1.0, 1.0)
         for temperature in TEMPERATURES:
@@ -78,9 +88,17 @@ class ResidualScorer:
                 best = min(best, (float(error), temperature, shrinkage))
         _, temperature, shrinkage = best
         score_N = _corrected(predicted_N, residuals_N, found, temperature, shrinkage)
-        calibration = fit_calibration(score_N, ratings_N, NUM_CLASSES)
+        calibration = fit_calibration(score_N, ratings_N, NUM_CLASSES, config.cut_points)
         return cls(
-            examples, config.k, head, residuals_N, temperature, shrinkage, calibration, config.seed
+            examples,
+            config.k,
+            head,
+            residuals_N,
+            temperature,
+            shrinkage,
+            calibration,
+            config.cut_points,
+            config.seed,
         )
 
     @classmethod
@@ -104,6 +122,7 @@ class ResidualScorer:
             stored["temperature"],
             stored["shrinkage"],
             Calibration.from_dict(stored["calibration"]),
+            stored["cut_points"],
             stored["seed"],
         )
 
@@ -112,14 +131,22 @@ class ResidualScorer:
         vectors_QD: NDArray[np.float32],
         num_bytes_Q2: NDArray[np.int64],
         *,
+        known: Known | None = None,
         num_threads: int = 0,
         reporter: Reporter = SILENT,
     ) -> Scores:
-        """Rates new records."""
-        found = self.examples.prepared.nearest(
-            vectors_QD, self.k, num_threads=num_threads, on_progress=reporter
+        """Rates records; those that are `known` by the others, with the head of another fold."""
+        found = nearest_others(
+            self.examples.prepared,
+            vectors_QD,
+            self.k,
+            known,
+            num_threads=num_threads,
+            on_progress=reporter,
         )
         head_Q = self.head.predict(vectors_QD, num_bytes_Q2)
+        if known is not None:
+            head_Q[known.rows] = self._head_N[known.row_Q[known.rows]]
         score_Q = self._corrected(head_Q, found)
         posterior_QC = self.calibration.probabilities(score_Q)
         return Scores(posterior_QC, self.calibration.classes(score_Q), found, head_Q)
@@ -134,17 +161,23 @@ class ResidualScorer:
             num_threads=num_threads,
             on_progress=reporter,
         )
-        head_N = examples.ratings_N - self.residuals_N
-        score_N = self._corrected(head_N, found)
+        score_N = self._corrected(self._head_N, found)
         posterior_NC = np.zeros((len(score_N), NUM_CLASSES))
         rating_N = np.zeros(len(score_N), np.int8)
         folds_N = draw_folds(len(score_N), self.seed)
         for fold in range(NUM_FOLDS):
             here = folds_N == fold
-            other = fit_calibration(score_N[~here], examples.ratings_N[~here], NUM_CLASSES)
+            other = fit_calibration(
+                score_N[~here], examples.ratings_N[~here], NUM_CLASSES, self.cut_points
+            )
             posterior_NC[here] = other.probabilities(score_N[here])
             rating_N[here] = other.classes(score_N[here])
-        return Scores(posterior_NC, rating_N, found, head_N)
+        return Scores(posterior_NC, rating_N, found, self._head_N)
+
+    @property
+    def _head_N(self) -> NDArray[np.float64]:  # noqa: N802
+        """What heads that never saw a record's fold say of it."""
+        return self.examples.ratings_N - self.residuals_N
 
     def _corrected(self, head_Q: NDArray[np.float64], found: ops.Neighbours) -> NDArray[np.float64]:
         return _corrected(head_Q, self.residuals_N, found, self.temperature, self.shrinkage)
@@ -156,6 +189,7 @@ class ResidualScorer:
             "temperature": self.temperature,
             "shrinkage": self.shrinkage,
             "calibration": self.calibration.to_dict(),
+            "cut_points": self.cut_points,
             "seed": self.seed,
         }
 

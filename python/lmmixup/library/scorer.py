@@ -49,7 +49,7 @@ def fit_scorer(
     )
     if config.scorer == "paper":
         return PaperScorer.fit(examples, found, config)
-    return ResidualScorer.fit(examples, found, config)
+    return ResidualScorer.fit(examples, found, config, reporter)
 
 
 def check_examples(examples: Examples, k: int) -> None:

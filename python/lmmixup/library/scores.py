@@ -17,6 +17,8 @@ from lmmixup.progress import SILENT, Reporter
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from lmmixup.library.known import Known
+
 NUM_CLASSES = 6
 """Ratings 0 to 5."""
 
@@ -98,10 +100,11 @@ class Scorer(Protocol):
         vectors_QD: NDArray[np.float32],
         num_bytes_Q2: NDArray[np.int64],
         *,
+        known: Known | None = None,
         num_threads: int = 0,
         reporter: Reporter = SILENT,
     ) -> Scores:
-        """Rates new records."""
+        """Rates records; those that are `known` by the others."""
 
     def leave_one_out(self, *, num_threads: int = 0, reporter: Reporter = SILENT) -> Scores:
         """Rates each record of the library by the others."""

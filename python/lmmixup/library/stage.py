@@ -70,7 +70,9 @@ def run(
             raise DataError(
                 f"the pool has no column {config.rating!r} with ratings; it has {names}"
             )
-        records = pa.Table.from_batches(pool.batches(), pool.schema)
+        records = pa.Table.from_batches(
+            pool.batches(num_threads=num_threads, reporter=reporter), pool.schema
+        )
         open_run.counts.input = records.num_rows + len(list(pool.rejects))
         records = _rated(open_run, records, config)
         records, vectors_ND, identity = _embedded(open_run, records, config, num_threads)
@@ -116,6 +118,8 @@ def check_ratings(ratings: pa.ChunkedArray, ids: pa.ChunkedArray, name: str) -> 
     Raises:
         DataError: Names the first record that does not fit.
     """
+    if len(ratings) == 0:
+        return  # a column of nulls may have any type
     if not (pa.types.is_integer(ratings.type) or pa.types.is_floating(ratings.type)):
         raise DataError(f"column {name!r}: expected ratings 0 to 5, got {ratings.type}")
     values = ratings.to_numpy().astype(np.float64)

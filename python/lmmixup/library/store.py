@@ -18,6 +18,7 @@ from lmmixup.embed.embedder import make_embedder
 from lmmixup.embed.lexical import LexicalEmbedder
 from lmmixup.errors import DataError, FileError, LmmixupError
 from lmmixup.library.config import LibraryConfig
+from lmmixup.library.known import Contents
 from lmmixup.library.scorer import SCORERS
 from lmmixup.library.scores import Examples, Scorer, Scores
 from lmmixup.progress import SILENT, Reporter
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from lmmixup.embed import Embedder
+    from lmmixup.library.known import Known
 
 FORMAT = 1
 NORM = "l2"
@@ -68,6 +70,12 @@ class Library:
         self.check_identity(embedder.identity())
         return embedder
 
+    @cached_property
+    def contents(self) -> Contents:
+        """Tells which records are in the library themselves."""
+        columns = ["prompt", "completion"]
+        return Contents(pq.read_table(self.path / "data.parquet", columns=columns))
+
     @property
     def ratings_N(self) -> NDArray[np.int64]:  # noqa: N802
         """(N,) ratings of the records, 0..5."""
@@ -97,6 +105,7 @@ class Library:
         vectors_QD: NDArray[np.float32],
         num_bytes_Q2: NDArray[np.int64],
         *,
+        known: Known | None = None,
         num_threads: int = 0,
         reporter: Reporter = SILENT,
     ) -> Scores:
@@ -105,6 +114,8 @@ class Library:
         Args:
             vectors_QD: (Q, D) float32 from this library's embedder.
             num_bytes_Q2: (Q, 2) as `text_bytes` counts them.
+            known: Which of them are in the library; they are rated by the others, as
+                `library report` does. `None` lets them see themselves.
             num_threads: 0 takes all cores.
             reporter: Where progress goes.
 
@@ -117,7 +128,7 @@ class Library:
                 f"{self.path}: expected vectors of {dim} dimensions, got shape {vectors_QD.shape}"
             )
         return self.scorer.score(
-            vectors_QD, num_bytes_Q2, num_threads=num_threads, reporter=reporter
+            vectors_QD, num_bytes_Q2, known=known, num_threads=num_threads, reporter=reporter
         )
 
 

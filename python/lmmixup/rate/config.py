@@ -21,6 +21,12 @@ class KnnBayesConfig(StageConfig):
     vectors: Path | None = None
     """Vectors that exist already, made by the library's embedder."""
 
+    leave_one_out: bool = True
+    """Rate a record that is in the library by the others."""
+
+    list_neighbours: int | None = None
+    """Neighbours that are written beside each record."""
+
     prefix: str = ""
     """Goes before the names of the columns."""
 
@@ -47,6 +53,14 @@ class RateConfig(LLMConfig):
     """With knn_bayes, vectors that exist already: the folder of `lmmixup embed`, made by the
     library's embedder."""
 
+    leave_one_out: bool = Field(default=True, exclude=True)
+    """With knn_bayes, rate a record whose prompt and completion are in the library by the other
+    records, as `library report` does; without, its own rating is among its neighbours'."""
+
+    list_neighbours: int | None = Field(default=None, ge=0, exclude=True)
+    """With knn_bayes, write only that many of the neighbours beside each record, the nearest
+    ones; the default is all, three quarters of what the ratings take on disk."""
+
     prefix: str = Field(default="", exclude=True)
     """With knn_bayes, goes before the names of its columns, so that ratings which the pool has
     already stay beside them."""
@@ -60,8 +74,9 @@ class RateConfig(LLMConfig):
             if self.model:
                 raise ValueError("model and knn_bayes exclude each other; run one after the other")
             return self
-        if self.vectors is not None or self.prefix:
-            raise ValueError("vectors and prefix have no effect without knn_bayes")
+        for name in ("vectors", "leave_one_out", "list_neighbours", "prefix"):
+            if name in self.model_fields_set:
+                raise ValueError(f"{name} has no effect without knn_bayes")
         if not self.model:
             raise ValueError("name at least one judge with model, or a library with knn_bayes")
         judges = [read_judge(spec) for spec in self.model]
@@ -74,4 +89,10 @@ class RateConfig(LLMConfig):
         """What the library needs to know; `None` where judges rate."""
         if self.knn_bayes is None:
             return None
-        return KnnBayesConfig(knn_bayes=self.knn_bayes, vectors=self.vectors, prefix=self.prefix)
+        return KnnBayesConfig(
+            knn_bayes=self.knn_bayes,
+            vectors=self.vectors,
+            leave_one_out=self.leave_one_out,
+            list_neighbours=self.list_neighbours,
+            prefix=self.prefix,
+        )

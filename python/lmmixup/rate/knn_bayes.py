@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from lmmixup.embed import Embedded, read_vectors
 from lmmixup.errors import ArgumentError, DataError
-from lmmixup.library import NUM_CLASSES, open_libraries
+from lmmixup.library import HIGH, NUM_CLASSES, open_libraries
 from lmmixup.library.store import library_texts, text_bytes
 from lmmixup.pool import widen
 from lmmixup.progress import SILENT, Reporter
@@ -65,7 +65,8 @@ def run(
     """Rates a pool by its nearest neighbours in a library.
 
     Every record stays. One that got no rating has null in `rating` and says why in
-    `rating_reason`: `no-text`, or `no-library` for its task type.
+    `rating_reason`: `no-text`, or `no-library` for its task type. One that is in the library is
+    rated by the others unless the config says otherwise.
 
     Args:
         pool: The records.
@@ -112,8 +113,12 @@ def run(
         open_run.figures.update(rater.figures())
         if rater.num_known:
             reporter.note(
-                f"{rater.num_known:,} records are in the library themselves, so their own "
-                "ratings are among their neighbours'"
+                f"{rater.num_known:,} records are in the library themselves; "
+                + (
+                    "each was rated by the others"
+                    if config.leave_one_out
+                    else "their own ratings are among their neighbours'"
+                )
             )
     if stage_run.result is None:
         raise RuntimeError("the run ended without a result")
@@ -125,10 +130,13 @@ class _Rater:
 
     def __init__(self, config: KnnBayesConfig, num_threads: int) -> None:
         self._num_threads = num_threads
+        self._leave_one_out = config.leave_one_out
+        self._list_neighbours = config.list_neighbours
         self._libraries: Libraries = open_libraries(config.knn_bayes)
         self._vectors = None if config.vectors is None else self._given(config.vectors)
         self.num_known = 0
         self._num_by_rating = np.zeros(NUM_CLASSES, np.int64)
+        self._num_high_expected = 0.0
         self._num_by_reason: dict[str, int] = {}
 
     def digests(self) -> dict[str, str]:
@@ -136,13 +144,21 @@ class _Rater:
         return {name: library.digest() for name, library in self._libraries}
 
     def figures(self) -> dict[str, Any]:
-        """Ratings given, and records that got none by reason."""
+        """Ratings given, and records that got none by reason.
+
+        `share_ge_4` is over the rated records; `library_share_ge_4` is what it would be if each
+        library's records were rated as its judge rated them.
+        """
         ratings = {str(rating): int(n) for rating, n in enumerate(self._num_by_rating)}
+        rated = sum(ratings.values())
+        high = int(self._num_by_rating[HIGH:].sum())
         return {
-            "rated": sum(ratings.values()),
+            "rated": rated,
             "unrated": sum(self._num_by_reason.values()),
             "unrated_reasons": dict(sorted(self._num_by_reason.items())),
             "ratings": ratings,
+            "share_ge_4": round(high / rated, 6) if rated else None,
+            "library_share_ge_4": round(self._num_high_expected / rated, 6) if rated else None,
             "records_in_the_library": self.num_known,
         }
 
@@ -195,28 +211,32 @@ class _Rater:
     def _score(
         self, library: Library, records: pa.RecordBatch, vectors_ND: NDArray[np.float32]
     ) -> pa.RecordBatch:
+        known = library.contents.find(records)
         scores = library.score(
-            vectors_ND, text_bytes(records, library.config), num_threads=self._num_threads
+            vectors_ND,
+            text_bytes(records, library.config),
+            known=known if self._leave_one_out else None,
+            num_threads=self._num_threads,
         )
+        self.num_known += len(known.rows)
         self._num_by_rating += np.bincount(scores.rating_Q, minlength=NUM_CLASSES)
-        known = pc.is_in(records.column("id"), value_set=library.ids)
-        self.num_known += pc.sum(known).as_py() or 0
-        return _columns(scores, library)
+        self._num_high_expected += len(records) * float((library.ratings_N >= HIGH).mean())
+        return _columns(scores, library, self._list_neighbours)
 
 
 def _prefixed(prefix: str) -> pa.Schema:
     return pa.schema([field.with_name(prefix + field.name) for field in COLUMNS])
 
 
-def _columns(scores: Scores, library: Library) -> pa.RecordBatch:
-    found = scores.neighbours
-    num_records, k = found.idx_QK.shape
-    flat = found.idx_QK.ravel()
+def _columns(scores: Scores, library: Library, list_neighbours: int | None) -> pa.RecordBatch:
+    idx_QK = scores.neighbours.idx_QK[:, :list_neighbours]
+    num_records, k = idx_QK.shape
+    flat = idx_QK.ravel()
     neighbours = pa.StructArray.from_arrays(
         [
             library.ids.take(pa.array(flat)),
             pa.array(library.ratings_N[flat], pa.int8()),
-            pa.array(found.sim_QK.ravel(), pa.float32()),
+            pa.array(scores.neighbours.sim_QK[:, :list_neighbours].ravel(), pa.float32()),
         ],
         fields=list(NEIGHBOUR),
     )

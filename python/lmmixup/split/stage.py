@@ -64,8 +64,12 @@ def run(
     )
     with stage_run as open_run:
         sinks = [open_run.writer(f"{part}/data.parquet", pool.schema) for part in PARTS]
+        least, most = np.inf, -np.inf
         for batch in pool.batches(num_threads=num_threads, reporter=reporter):
-            parts = part_of(ratings_of(batch.column(config.rating), config.rating), config)
+            ratings_N = ratings_of(batch.column(config.rating), config.rating)
+            least = np.fmin.reduce(ratings_N, initial=least)
+            most = np.fmax.reduce(ratings_N, initial=most)
+            parts = part_of(ratings_N, config)
             for part, sink in enumerate(sinks):
                 sink.write(batch.filter(pa.array(parts == part)))
         open_run.figures.update(
@@ -74,9 +78,20 @@ def run(
         open_run.counts.kept = sum(sink.num_rows for sink in sinks)
         if open_run.counts.kept == 0:
             raise DataError("expected records to split, got none")
+        reporter.note(_where_cut(config, sinks[0].num_rows, open_run.counts.kept, least, most))
         open_run.counts.input = open_run.counts.kept + sum(1 for _ in pool.rejects)
     assert stage_run.result is not None  # noqa: S101 the run ended without an exception
     return stage_run.result
+
+
+def _where_cut(config: SplitConfig, high: int, total: int, least: float, most: float) -> str:
+    """What counts as high, in one sentence, and the ratings where the cut is outside of them."""
+    if least > most:
+        return f"no record has a rating in {config.rating!r}"
+    said = f"high is {config.rating} of {config.at:g} and more: {high:,} of {total:,} records"
+    if least < config.at <= most:
+        return said
+    return f"{said}; {config.rating} goes from {least:g} to {most:g}, so --at cuts off nothing"
 
 
 def part_of(ratings_N: npt.NDArray[np.float64], config: SplitConfig) -> npt.NDArray[np.int8]:

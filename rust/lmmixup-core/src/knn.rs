@@ -122,7 +122,7 @@ impl Prepared {
     pub fn new(pool: &[f32], dim: usize, num_threads: usize) -> Result<Self> {
         with_threads(num_threads, || {
             let pool = Vectors::new(pool, dim)?;
-            let panels = codes::Panels::new(&codes::Codes::new(&pool));
+            let panels = codes::Panels::of(&pool);
             Ok(Self { dim, inverse_lengths: pool.into_inverse_lengths(), panels })
         })
     }

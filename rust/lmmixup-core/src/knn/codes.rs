@@ -52,13 +52,7 @@ impl Codes {
         let parts: Vec<(f32, i32, f32)> = codes
             .par_chunks_exact_mut(depth)
             .enumerate()
-            .map_init(Vec::new, |rotated, (at, codes)| {
-                let row = row(at);
-                rotated.clear();
-                rotated.extend_from_slice(vectors.row(row));
-                rotate(rotated);
-                encode(rotated, vectors.inverse_length(row), codes)
-            })
+            .map_init(Vec::new, |rotated, (at, codes)| encode_row(vectors, row(at), rotated, codes))
             .collect();
         Self {
             depth,
@@ -127,10 +121,24 @@ impl Codes {
     }
 }
 
+/// [`encode`] of one of the rows, rotated in a room that is used again for the next.
+fn encode_row(
+    vectors: &Vectors<'_>,
+    row: usize,
+    rotated: &mut Vec<f32>,
+    codes: &mut [i8],
+) -> (f32, i32, f32) {
+    rotated.clear();
+    rotated.extend_from_slice(vectors.row(row));
+    rotate(rotated);
+    encode(rotated, vectors.inverse_length(row), codes)
+}
+
 /// Step, offset and error of a row; its codes go to `codes`.
 pub(super) fn encode(row: &[f32], inverse_length: f32, codes: &mut [i8]) -> (f32, i32, f32) {
     let step = largest(row) * inverse_length / 127.0;
     if step == 0.0 {
+        codes.fill(0);
         return (0.0, 0, 0.0);
     }
     let (mut sums, mut errors) = ([0_i32; LANES], [0.0_f64; LANES]);
@@ -171,21 +179,37 @@ impl Panels {
     /// Packs all rows of `codes`, on the current rayon pool.
     pub(super) fn new(codes: &Codes) -> Self {
         let (depth, len) = (codes.depth, codes.len());
-        let mut bytes = vec![128; len.next_multiple_of(PANEL) * depth];
-        bytes.par_chunks_exact_mut(PANEL * depth).enumerate().for_each(|(panel, bytes)| {
-            let first = panel * PANEL;
-            for (line, bytes) in bytes.chunks_mut(PANEL * LINE).enumerate() {
-                let (cells, _) = bytes.as_chunks_mut::<GROUP>();
-                for column in 0..PANEL.min(len - first) {
-                    let (groups, _) = codes.row(first + column)[line * LINE..].as_chunks::<GROUP>();
-                    for (cells, group) in cells.chunks_exact_mut(PANEL).zip(groups) {
-                        cells[column] = group.map(|code| code as u8 ^ 128);
-                    }
-                }
-            }
-        });
+        let mut bytes = vec![0; len.next_multiple_of(PANEL) * depth];
+        bytes
+            .par_chunks_exact_mut(PANEL * depth)
+            .zip(codes.codes.par_chunks(PANEL * depth))
+            .for_each(|(bytes, codes)| pack(codes, depth, bytes));
         let steps = codes.steps.chunks(PANEL).map(|chunk| padded(chunk, f32::NAN)).collect();
         let errors = codes.errors.chunks(PANEL).map(|chunk| padded(chunk, 0.0)).collect();
+        Self { depth, bytes, steps, errors }
+    }
+
+    /// Codes and packs all rows of `vectors`, panel by panel, on the current rayon pool.
+    pub(super) fn of(vectors: &Vectors<'_>) -> Self {
+        let (depth, len) = (vectors.dim().next_multiple_of(GROUP), vectors.len());
+        let mut bytes = vec![0; len.next_multiple_of(PANEL) * depth];
+        let (steps, errors) = bytes
+            .par_chunks_exact_mut(PANEL * depth)
+            .enumerate()
+            .map_init(
+                || (Vec::new(), vec![0; PANEL * depth]),
+                |(rotated, codes), (panel, bytes)| {
+                    let (mut steps, mut errors) = ([f32::NAN; PANEL], [0.0; PANEL]);
+                    let rows = panel * PANEL..len.min((panel + 1) * PANEL);
+                    let codes = &mut codes[..rows.len() * depth];
+                    for ((at, row), codes) in rows.enumerate().zip(codes.chunks_exact_mut(depth)) {
+                        (steps[at], _, errors[at]) = encode_row(vectors, row, rotated, codes);
+                    }
+                    pack(codes, depth, bytes);
+                    (steps, errors)
+                },
+            )
+            .unzip();
         Self { depth, bytes, steps, errors }
     }
 
@@ -210,6 +234,22 @@ impl Panels {
     }
 }
 
+/// Packs the row-major codes of one panel; columns beyond the last are zeros.
+fn pack(codes: &[i8], depth: usize, bytes: &mut [u8]) {
+    if codes.len() < PANEL * depth {
+        bytes.fill(128);
+    }
+    for (line, bytes) in bytes.chunks_mut(PANEL * LINE).enumerate() {
+        let (cells, _) = bytes.as_chunks_mut::<GROUP>();
+        for (column, codes) in codes.chunks_exact(depth).enumerate() {
+            let (groups, _) = codes[line * LINE..].as_chunks::<GROUP>();
+            for (cells, group) in cells.chunks_exact_mut(PANEL).zip(groups) {
+                cells[column] = group.map(|code| code as u8 ^ 128);
+            }
+        }
+    }
+}
+
 fn padded(values: &[f32], rest: f32) -> [f32; PANEL] {
     let mut all = [rest; PANEL];
     all[..values.len()].copy_from_slice(values);
@@ -220,6 +260,26 @@ fn padded(values: &[f32], rest: f32) -> [f32; PANEL] {
 mod tests {
     use super::*;
     use crate::Result;
+
+    #[test]
+    fn panels_are_the_same_with_and_without_codes_in_between() -> Result<()> {
+        for (num, dim) in [(0, 3), (1, 1), (64, 8), (65, 33), (200, 130)] {
+            let mut data: Vec<f32> =
+                (0..num * dim).map(|at| (at * 7919 % 1009) as f32 / 504.0 - 1.0).collect();
+            if num > 64 {
+                data[64 * dim..65 * dim].fill(0.0);
+            }
+            let vectors = Vectors::new(&data, dim)?;
+            let (apart, direct) = (Panels::new(&Codes::new(&vectors)), Panels::of(&vectors));
+            assert_eq!(apart.bytes, direct.bytes);
+            assert_eq!(apart.errors, direct.errors);
+            let steps = |panels: &Panels| -> Vec<_> {
+                panels.steps.iter().flatten().map(|step| step.to_bits()).collect()
+            };
+            assert_eq!(steps(&apart), steps(&direct));
+        }
+        Ok(())
+    }
 
     #[test]
     fn the_bound_holds() -> Result<()> {

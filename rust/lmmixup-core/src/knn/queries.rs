@@ -29,7 +29,7 @@ pub(super) fn of_queries(
     k: usize,
     progress: &Progress,
 ) -> Result<Neighbours> {
-    of_queries_among(pool, &Panels::new(&Codes::new(pool)), queries, k, progress)
+    of_queries_among(pool, &Panels::of(pool), queries, k, progress)
 }
 
 /// The nearest in `pool`, whose codes are `panels`, of each of `queries`.
