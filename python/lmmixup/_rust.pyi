@@ -351,6 +351,23 @@ def pack_best_fit(
     lengths: NDArray[np.uint32], capacity: int, window: int
 ) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]: ...
 
+def extract(
+    prompts: pa.Array,
+    completions: pa.Array,
+    indptr: NDArray[np.int64],
+    max_tokens: int,
+    num_threads: int,
+    on_progress: Callable[[str, int, int], Any] | None = None,
+) -> tuple[
+    list[str],
+    list[str],
+    NDArray[np.int64],
+    NDArray[np.uint8],
+    NDArray[np.int64],
+    NDArray[np.int64],
+    NDArray[np.int64],
+]: ...
+
 @final
 class Faithfulness:
     def __new__(

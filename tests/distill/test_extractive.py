@@ -1,4 +1,4 @@
-"""What is taken of some records: the same as by plain greedy choice, nothing twice, nothing cut."""
+"""What is taken of some records: nothing twice, nothing cut, nothing made up."""
 
 from __future__ import annotations
 
@@ -8,17 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lmmixup.distill.extractive import (
-    FEWEST_WORDS,
-    NEW_SHARE,
-    NO_COMPLETION,
-    OVER_LENGTH,
-    Extract,
-    _news,
-    extract,
-    sentences,
-    words,
-)
+from lmmixup.distill.extractive import NO_COMPLETION, OVER_LENGTH, extract
+from lmmixup.reference.extract import words
 
 if TYPE_CHECKING:
     from lmmixup.contract import Pair
@@ -26,42 +17,6 @@ if TYPE_CHECKING:
 
 def pairs(*texts: tuple[str, str]) -> list[Pair]:
     return [{"prompt": prompt, "completion": completion} for prompt, completion in texts]
-
-
-def plain_news(offered: list[str], known: set[str], room: int) -> list[str]:
-    """The same choice, looking at every sentence every time."""
-    known, left, kept = set(known), list(range(len(offered))), []
-    while left:
-        news = {at: len(set(words(offered[at])) - known) for at in left}
-        at = min(left, key=lambda at: (-news[at], at))
-        left.remove(at)
-        has = set(words(offered[at]))
-        size = len(offered[at].encode()) + 1
-        is_new = news[at] and news[at] >= NEW_SHARE * len(has)
-        if is_new and len(has) >= FEWEST_WORDS and size <= room:
-            kept.append(at)
-            known |= has
-            room -= size
-    return [offered[at] for at in sorted(kept)]
-
-
-@given(
-    st.lists(st.lists(st.sampled_from("abcdefghijkl"), max_size=7).map(" ".join), max_size=14),
-    st.sets(st.sampled_from("abcdefghijkl")),
-    st.integers(0, 60),
-)
-@settings(max_examples=300, deadline=None)
-def test_chooses_like_the_plain_greedy_one(texts: list[str], known: set[str], room: int) -> None:
-    offered = [(0, number, text) for number, text in enumerate(texts)]
-    taken = Extract()
-    kept = _news(offered, set(known), room, taken)
-    assert kept == plain_news(texts, known, room)
-    assert len(kept) + taken.num_redundant + taken.num_fragments + taken.num_over == len(texts)
-
-
-@given(st.text(alphabet="ab1. \n!?\"'。中", max_size=60))
-def test_sentences_joined_are_the_text(text: str) -> None:
-    assert "".join(sentences(text)) == text
 
 
 @given(

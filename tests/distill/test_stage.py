@@ -69,7 +69,7 @@ def test_made_records_are_a_pool_and_name_their_sources(
     assert again.column("messages")[0].as_py()[1]["content"] == rows[0]["completion"]
 
 
-def test_made_records_have_licences_and_what_they_cost(
+def test_made_records_have_licenses_and_what_they_cost(
     clustered: Callable[..., pa.Table], server: LLMServer, tmp_path: Path
 ) -> None:
     table = clustered([("a", "b"), ("c", "d"), ("e", "f")], license=["MIT", None, "CC0"])
@@ -77,7 +77,7 @@ def test_made_records_have_licences_and_what_they_cost(
     server.script = lambda number, _request: replies[(number - 1) % 2]
     options = chat(server, tmp_path / "out", price_in=1.0, price_out=10.0)
     rows, _ = distill(table, tmp_path / "out", **options)
-    assert rows[0]["licences"] == ["CC0", "MIT"]
+    assert rows[0]["licenses"] == ["CC0", "MIT"]
     assert (rows[0]["prompt_tokens"], rows[0]["completion_tokens"]) == (200, 40)
     assert rows[0]["cost"] == pytest.approx((200 * 1 + 40 * 10) / 1e6)
     rows, _ = distill(table, tmp_path / "free")

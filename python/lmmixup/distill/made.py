@@ -36,7 +36,7 @@ ADDED = pa.schema(
     [
         pa.field("sources", pa.list_(pa.string()), nullable=False),
         pa.field("source_names", pa.list_(pa.string()), nullable=False),
-        pa.field("licences", pa.list_(pa.string()), nullable=False),
+        pa.field("licenses", pa.list_(pa.string()), nullable=False),
         pa.field("coverage", pa.list_(pa.float32()), nullable=False),
         pa.field("unfounded", pa.list_(UNFOUNDED), nullable=False),
         pa.field("cluster", pa.int64(), nullable=False),
@@ -49,7 +49,7 @@ ADDED = pa.schema(
     ]
 )
 """Columns of a made record beside the canonical ones: ids of the records that went in, the sets of
-their `source` and licences, how much of each it has and what it says that none of them does,
+their `source` and licenses, how much of each it has and what it says that none of them does,
 cluster and part, who made it, the mixer's reasoning, and what all answers behind it took: tokens,
 and their price where it is known."""
 
@@ -111,7 +111,7 @@ def made_columns(
         "task_type": [one.task_type for one in made],
         "sources": [[source.id for source in sources] for sources in used],
         "source_names": [_set(source.source for source in sources) for sources in used],
-        "licences": [_set(source.licence for source in sources) for sources in used],
+        "licenses": [_set(source.license for source in sources) for sources in used],
         "cluster": [one.part.cluster for one in records],
         "part": [one.part.part for one in records],
         "mixer": [mixer] * len(records),

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 COLUMNS = ("id", "source", "prompt", "completion", "task_type", "cluster")
 """What is read of a pool."""
 
-LICENCES = ("licence", "license")
-"""Columns with a record's licence; the first that the pool has is read."""
+LICENSES = ("license", "licence")
+"""Columns with a record's license; the first that the pool has is read."""
 
 EMPTY = "empty"
 TOO_LONG = "prompt-too-long"
@@ -54,7 +54,7 @@ class Source(NamedTuple):
         prompt: Its prompt; may be empty.
         completion: Its completion; may be empty.
         task_type: One of `TASK_TYPES`, or `None`.
-        licence: Its licence, or `None`.
+        license: Its license, or `None`.
     """
 
     row: int
@@ -63,7 +63,7 @@ class Source(NamedTuple):
     prompt: str
     completion: str
     task_type: str | None
-    licence: str | None = None
+    license: str | None = None
 
     @property
     def text(self) -> str:
@@ -152,9 +152,9 @@ class Parts:
                 "expected a column 'cluster' with whole numbers, got a pool with "
                 f"{', '.join(names)}; run `lmmixup cluster` first and name its folder"
             )
-        self._licence = [
+        self._license = [
             name
-            for name in LICENCES
+            for name in LICENSES
             if name in names and pa.types.is_string(pool.schema.field(name).type)
         ][:1]
         self._pool = pool
@@ -184,17 +184,17 @@ class Parts:
             yield from self._parts(cluster, sources)
 
     def _rows(self) -> Iterator[tuple[int, Source]]:
-        names = [*COLUMNS, *self._licence]
+        names = [*COLUMNS, *self._license]
         for batch in self._pool.batches(names, num_threads=self._num_threads):
             start = len(self._fates)
             self._fates.expect(batch.num_rows)
             columns = [batch.column(name).to_pylist() for name in names]
             for row, values in enumerate(zip(*columns, strict=True), start):
-                record_id, source, prompt, completion, task_type, cluster, *licence = values
+                record_id, source, prompt, completion, task_type, cluster, *license_ = values
                 if cluster is None:
                     raise DataError(f"record {record_id!r} has no cluster; leave it out")
                 texts = prompt or "", completion or ""
-                yield cluster, Source(row, record_id, source, *texts, task_type, *licence)
+                yield cluster, Source(row, record_id, source, *texts, task_type, *license_)
 
     def _parts(self, cluster: int, sources: list[Source]) -> Iterator[Part]:
         full: list[Source] = []

@@ -54,7 +54,7 @@ def run(
 
     Returns:
         The finished folder: `data.parquet` (the made records, canonical, with `sources`,
-        `source_names`, `licences`, `coverage`, `unfounded`, `cluster`, `part`, `mixer`, `think`,
+        `source_names`, `licenses`, `coverage`, `unfounded`, `cluster`, `part`, `mixer`, `think`,
         tokens and cost), `leftover.parquet` (records that went
         into none, with `reason`), `answers.parquet` (a model's answers as they came, where one
         was asked), `dropped.parquet`, `rejects.jsonl`, `manifest.json`.
@@ -83,7 +83,7 @@ def run(
         cutting = cutting_of(config)
         cut = partial(Parts, pool, config, cutting=cutting, num_threads=num_threads)
         parts = cut(fates)
-        mixer = mixer_of(config, open_run.work, reporter, cutting)
+        mixer = mixer_of(config, open_run.work, reporter, cutting, num_threads)
         prices = Prices(config.price_in, config.price_out)
         files = DistilledFiles(open_run, mixer.name, fates, prices, num_threads)
         mixing = _mix(
@@ -109,7 +109,13 @@ def run(
     return stage_run.result
 
 
-def mixer_of(config: DistillConfig, work: Path, reporter: Reporter, cutting: Cutting) -> Mixer:
+def mixer_of(
+    config: DistillConfig,
+    work: Path,
+    reporter: Reporter,
+    cutting: Cutting,
+    num_threads: int = 0,
+) -> Mixer:
     """The mixer that a config names.
 
     Args:
@@ -117,6 +123,7 @@ def mixer_of(config: DistillConfig, work: Path, reporter: Reporter, cutting: Cut
         work: Folder that survives a kill.
         reporter: Where a mixer says what it costs.
         cutting: Has the tokenizer and the library that the mixer shares with it.
+        num_threads: Threads of a mixer that computes by itself; 0 takes all.
 
     Raises:
         LmmixupError: A model or a package is missing.
@@ -130,7 +137,7 @@ def mixer_of(config: DistillConfig, work: Path, reporter: Reporter, cutting: Cut
 
         return MergeItMixer(config, work, reporter, cutting.rater)
     if config.model is None:
-        return ExtractiveMixer(config.max_tokens)
+        return ExtractiveMixer(config.max_tokens, num_threads)
     return ChatMixer(config, work, reporter)
 
 

@@ -102,7 +102,7 @@ def write_card(
 
     Args:
         folder: Folder with the finished sample files.
-        config: Name, licence, language, teacher.
+        config: Name, license, language, teacher.
         made: Samples by part and task type.
         libraries: Figures of each library.
 
@@ -125,7 +125,7 @@ def croissant(
 
     Args:
         folder: Folder with the finished sample files.
-        config: Name, licence, language.
+        config: Name, license, language.
         made: Samples by part and task type; empty parts have no record set.
     """
     names = [*(part for part in PARTS if made[part]), "edits"]

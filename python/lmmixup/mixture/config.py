@@ -92,7 +92,7 @@ class MixtureConfig(CallConfig):
     """Name of the data set, for its card."""
 
     license: str = "unknown"
-    """Licence of the texts as Hugging Face names it, such as `cc-by-sa-4.0`, for the card."""
+    """License of the texts as Hugging Face names it, such as `cc-by-sa-4.0`, for the card."""
 
     language: str = "en"
     """Language of the texts, for the card; the rules are for English."""

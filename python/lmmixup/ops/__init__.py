@@ -16,6 +16,7 @@ from lmmixup.ops.cluster import (
     most_partitionable,
 )
 from lmmixup.ops.embed import embed_lexical, embed_static
+from lmmixup.ops.extract import Extracts, extract
 from lmmixup.ops.faithfulness import Faithfulness, check_faithfulness
 from lmmixup.ops.families import (
     Families,
@@ -44,6 +45,7 @@ OnProgress = Callable[[str, int, int], None]
 
 __all__ = [
     "EXACT_UP_TO",
+    "Extracts",
     "Faithfulness",
     "Families",
     "Index",
@@ -63,6 +65,7 @@ __all__ = [
     "embed_lexical",
     "embed_static",
     "exact_families",
+    "extract",
     "histogram_rank",
     "histograms",
     "knn",

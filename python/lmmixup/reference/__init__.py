@@ -2,6 +2,7 @@
 
 from lmmixup.reference.cluster import cluster_quality
 from lmmixup.reference.embed import embed_lexical, lexical_words
+from lmmixup.reference.extract import extract
 from lmmixup.reference.faithfulness import check_faithfulness
 from lmmixup.reference.families import families_of, jaccard, semantic_families, shingles
 from lmmixup.reference.knn import knn
@@ -12,6 +13,7 @@ __all__ = [
     "check_faithfulness",
     "cluster_quality",
     "embed_lexical",
+    "extract",
     "families_of",
     "jaccard",
     "knn",

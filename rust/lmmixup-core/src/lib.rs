@@ -10,6 +10,7 @@ pub mod cluster;
 pub mod embed;
 pub mod error;
 pub mod exact;
+pub mod extract;
 pub mod faithfulness;
 pub mod families;
 pub mod join;

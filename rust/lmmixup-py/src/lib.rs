@@ -7,6 +7,7 @@ mod cluster;
 mod embed;
 mod error;
 mod exact;
+mod extract;
 mod faithfulness;
 mod families;
 mod join;
@@ -28,6 +29,8 @@ mod rust_module {
     use super::against::matches;
     #[pymodule_export]
     use super::exact::ExactPool;
+    #[pymodule_export]
+    use super::extract::extract;
     #[pymodule_export]
     use super::faithfulness::Faithfulness;
     #[pymodule_export]

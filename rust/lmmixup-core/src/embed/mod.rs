@@ -11,3 +11,4 @@ pub mod texts;
 pub use lexical::{Lexical, LexicalOptions};
 pub use static_model::{StaticModel, StaticOptions};
 pub use texts::Texts;
+pub(crate) use texts::check_indptr;

@@ -62,6 +62,28 @@ impl<'a> Texts<'a> {
     }
 }
 
+/// Checks that `indptr` cuts a column into one run a record.
+///
+/// # Errors
+/// [`Error::Argument`] where it does not.
+pub(crate) fn check_indptr(indptr: &[i64], num_records: usize, num_texts: usize) -> Result<()> {
+    let is_whole = indptr.len() == num_records + 1
+        && indptr[0] == 0
+        && indptr[num_records] == num_texts as i64
+        && indptr.is_sorted();
+    if is_whole {
+        return Ok(());
+    }
+    Err(Error::Argument(format!(
+        "indptr must have {} ascending numbers from 0 to {num_texts}, one more than records, \
+         got {} from {:?} to {:?}",
+        num_records + 1,
+        indptr.len(),
+        indptr.first(),
+        indptr.last(),
+    )))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -7,14 +7,14 @@
 //! Stems and values are compared by 64-bit XXH3. Names and negations are looked for only in
 //! records that have a new stem or a negation that was not copied: most have neither.
 
-mod characters;
+pub(crate) mod characters;
 mod compare;
 mod names;
 mod negations;
 mod numbers;
 mod spelled;
 mod values;
-mod words;
+pub(crate) mod words;
 
 use std::collections::{HashMap, HashSet};
 use std::ops::Deref;
@@ -22,7 +22,7 @@ use std::sync::{Mutex, PoisonError};
 
 use rayon::prelude::*;
 
-use crate::embed::Texts;
+use crate::embed::{Texts, check_indptr};
 use crate::text::HashedMap;
 use crate::threads::with_threads;
 use crate::{Error, Progress, Result};
@@ -54,7 +54,7 @@ pub struct Language {
 
 /// A language with its number words by their letters, for looking up without a copy.
 #[derive(Debug)]
-struct Lexicon {
+pub(crate) struct Lexicon {
     language: Language,
     number_words: HashedMap<Vec<char>>,
 }
@@ -195,22 +195,4 @@ impl Checker {
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Scratch>> {
         self.scratches.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn check_indptr(indptr: &[i64], num_made: usize, num_sources: usize) -> Result<()> {
-    let is_whole = indptr.len() == num_made + 1
-        && indptr[0] == 0
-        && indptr[num_made] == num_sources as i64
-        && indptr.is_sorted();
-    if is_whole {
-        return Ok(());
-    }
-    Err(Error::Argument(format!(
-        "indptr must have {} ascending numbers from 0 to {num_sources}, one more than records, \
-         got {} from {:?} to {:?}",
-        num_made + 1,
-        indptr.len(),
-        indptr.first(),
-        indptr.last(),
-    )))
 }

@@ -28,7 +28,7 @@ pub use numbered::Numbered;
 pub use pool::TextPool;
 pub use sets::{Shingler, jaccard, overlap_needed, reaches};
 pub use tokens::{Tokenizer, is_unspaced, is_white_space};
-pub(crate) use vocabulary::HashedMap;
+pub(crate) use vocabulary::{HashedMap, Identity};
 
 use crate::{Error, Result};
 
