@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 COLOUR = "#3b6ea8"
 ACCENT = "#c8553d"
+COLOURS = (COLOUR, ACCENT, "#5b8c5a", "#8a6fb0")
+"""For several lines in one chart."""
 
 
 @contextmanager
@@ -39,17 +41,20 @@ def chart(path: Path, *, width: float = 7.0, height: float = 4.0) -> Iterator[Ax
 
 
 @contextmanager
-def charts(path: Path, num: int, *, width: float, height: float) -> Iterator[list[Axes]]:
-    """Several charts beside each other in one file, as `chart` does one.
+def charts(
+    path: Path, num: int, *, width: float, height: float, per_row: int | None = None
+) -> Iterator[list[Axes]]:
+    """Several charts in one file, as `chart` does one.
 
     Args:
         path: PNG file to write.
         num: Number of charts.
         width: Of the file, in inches.
         height: The same.
+        per_row: Charts beside each other; without it all of them.
 
     Yields:
-        Where to draw each.
+        Where to draw each, row by row.
 
     Source:
         Ours.
@@ -59,8 +64,10 @@ def charts(path: Path, num: int, *, width: float, height: float) -> Iterator[lis
 
     figure = Figure(figsize=(width, height), dpi=144, layout="constrained")
     FigureCanvasAgg(figure)
-    row = [figure.add_subplot(1, num, place) for place in range(1, num + 1)]
-    for axes in row:
+    columns = per_row or num
+    rows = -(-num // columns)
+    drawn = [figure.add_subplot(rows, columns, place) for place in range(1, num + 1)]
+    for axes in drawn:
         axes.spines[["top", "right"]].set_visible(False)
-    yield row
+    yield drawn
     figure.savefig(path, metadata={"Software": None})

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from click.testing import CliRunner
@@ -10,10 +14,17 @@ from click.testing import CliRunner
 from lmmixup.cli import cli
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterable, Mapping
 
     import pytest
     from click.testing import Result
+
+ROOT = Path(__file__).resolve().parents[2]
+
+STEPS = ("--max-steps", "5", "--batch-size", "4", "--save-every", "2", "--learning-rate", "0.003")
+"""A short training, and what of it two processes do at once."""
+
+TWO = ("--processes", "2", "--micro-batch-size", "2")
 
 
 def invoke(kind: str, output: Path, paths: dict[str, Any], *options: str) -> Result:
@@ -46,3 +57,27 @@ def stop_after(monkeypatch: pytest.MonkeyPatch, steps: int) -> None:
             raise RuntimeError("stopped")
 
     monkeypatch.setattr(Guarded, "log", log)
+
+
+def command(kind: str, out: Path, paths: Mapping[str, Any], *options: str) -> list[str]:
+    """`lmmixup train KIND` on the CPU as a command of its own."""
+    named = [part for key, value in paths.items() for part in (f"--{key}", str(value))]
+    return [sys.executable, "-m", "lmmixup", "train", kind, "-o", str(out), *named, "--cpu", "-q",
+            *options]  # fmt: skip
+
+
+def start(
+    given: list[str], *, search: Iterable[Path] = (), **more: str
+) -> subprocess.CompletedProcess[str]:
+    """Runs a command to its end; `search` comes first in Python's path."""
+    env = {**os.environ, **more}
+    folders = [str(folder) for folder in search]
+    env["PYTHONPATH"] = os.pathsep.join([*folders, env.get("PYTHONPATH", "")])
+    return subprocess.run(given, env=env, text=True, capture_output=True, check=False)
+
+
+def at_start(folder: Path, code: str) -> Path:
+    """A folder for `search` whose code each Python runs when it starts."""
+    folder.mkdir()
+    (folder / "sitecustomize.py").write_text(code)
+    return folder

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import tiny_mixer
-from training import invoke, read_log
+from training import STEPS, invoke, read_log, stop_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -69,3 +69,15 @@ def train(model: Path, mixture: Path, library_folder: Path, tmp_path: Path) -> C
         return read_log(tmp_path / name / kind / "log.jsonl")
 
     return call
+
+
+@pytest.fixture(scope="session")
+def alone(model: Path, mixture: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`STEPS` in one process: finished, and stopped with its second checkpoint."""
+    paths = {"model": model, "data": mixture}
+    folder = tmp_path_factory.mktemp("alone")
+    assert invoke("sft", folder / "whole", paths, *STEPS, "--micro-batch-size", "4").exit_code == 0
+    with pytest.MonkeyPatch.context() as patch:
+        stop_after(patch, 3)
+        invoke("sft", folder / "stopped", paths, *STEPS, "--micro-batch-size", "4")
+    return folder

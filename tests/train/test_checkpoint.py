@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+import os
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lmmixup.train import checkpoint, log
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -61,6 +63,60 @@ def test_a_half_newer_one_does_not_cost_a_whole_older_one(tmp_path: Path) -> Non
     (write(tmp_path, 2) / checkpoint.MARKER).unlink()
     checkpoint.tidy(tmp_path, 1)
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint-1"]
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing may catch it."""
+
+
+CALLS = ("fsync", "rename", "unlink", "rmdir")
+"""What sealing and tidying ask of the system, one after another."""
+
+
+def killed_at(monkeypatch: pytest.MonkeyPatch, folder: Path, moment: int) -> bool:
+    """Seals checkpoint 2 over checkpoint 1 until the call of that number; whether it came."""
+    left = iter(range(moment))
+
+    def counted(call: Callable[..., Any]) -> Callable[..., Any]:
+        def made(*args: Any, **kwargs: Any) -> Any:
+            if next(left, None) is None:
+                raise Killed
+            return call(*args, **kwargs)
+
+        return made
+
+    with monkeypatch.context() as patch:
+        for name in CALLS:
+            patch.setattr(os, name, counted(getattr(os, name)))
+        patch.setattr(type(folder), "write_text", counted(type(folder).write_text))
+        try:
+            write(folder, 2)
+            checkpoint.tidy(folder, 1)
+        except Killed:
+            return True
+    return False
+
+
+def test_a_kill_at_any_moment_of_saving_leaves_a_whole_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moment, is_killed, found = 0, True, []
+    while is_killed:
+        folder = tmp_path / str(moment)
+        write(folder, 1)
+        is_killed = killed_at(monkeypatch, folder, moment)
+        last = checkpoint.last_whole(folder)
+        assert last is not None
+        found.append(last.name)
+        checkpoint.tidy(folder, 1)  # as the next start does
+        assert [path.name for path in folder.iterdir()] == [last.name]
+        assert checkpoint.is_whole(last)
+        write(folder, 2)
+        assert checkpoint.last_whole(folder) == folder / "checkpoint-2"
+        moment += 1
+    assert moment > 10
+    assert set(found) == {"checkpoint-1", "checkpoint-2"}
+    assert found == sorted(found)
 
 
 def test_steps_that_were_done_again_are_once_in_the_log(tmp_path: Path) -> None:

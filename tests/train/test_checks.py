@@ -18,6 +18,17 @@ RECORDS = Path(__file__).resolve().parents[2] / "examples" / "rated.jsonl"
 pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings("ignore")]
 
 
+@pytest.fixture(autouse=True)
+def _no_weights(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of this is said before weights are loaded."""
+    from transformers import AutoModelForCausalLM
+
+    def load(*args: Any, **kwargs: Any) -> None:
+        pytest.fail("weights were loaded")
+
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", load)
+
+
 @pytest.fixture
 def paths(model: Path, mixture: Path, library_folder: Path) -> dict[str, Any]:
     return {"model": model, "data": mixture, "library": library_folder}
@@ -160,6 +171,18 @@ def test_trl_knows_every_argument() -> None:
     assert values_of(SftConfig(), Path(), on_cpu=False).keys() <= known
 
 
+@pytest.mark.parametrize(("micro", "processes"), [(1, 1), (2, 1), (6, 1), (1, 2), (3, 4)])
+def test_whole_groups_are_evaluated(micro: int, processes: int) -> None:
+    from lmmixup.train import GrpoConfig
+    from lmmixup.train.arguments import values_of
+
+    config = GrpoConfig(micro_batch_size=micro, processes=processes, batch_size=12)
+    values = values_of(config, Path(), on_cpu=True)
+    assert values["per_device_train_batch_size"] == micro
+    assert micro <= values["per_device_eval_batch_size"] < micro + 4
+    assert values["per_device_eval_batch_size"] * processes % 4 == 0
+
+
 def test_an_output_that_cannot_be_made(paths: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     result = invoke("sft", tmp_path / "file" / "out", paths)
@@ -176,12 +199,45 @@ def test_the_plan_counts_weights(model: Path, mixture: Path) -> None:
     # 2 bytes of weight, 2 of gradient, 12 of optimiser; ZeRO-2 halves the latter, ZeRO-3 all.
     assert by_zero[2, False].optimizer == pytest.approx(51_488 * 12 / 2 / 1e9)
     assert by_zero[2, False].weights == pytest.approx(51_488 * 2 / 1e9)
-    assert by_zero[3, False].weights == pytest.approx(51_488 * 2 / 2 / 1e9)
-    assert by_zero[3, True].weights == by_zero[3, True].optimizer == 0
-    assert by_zero[3, True].host > by_zero[2, True].host > 0
+    # ZeRO-3 gathers the weights of a small model and keeps them so.
+    assert by_zero[3, False].weights == pytest.approx(51_488 * 2 * (1 / 2 + 1) / 1e9)
+    assert by_zero[3, True].weights == pytest.approx(51_488 * 2 / 1e9)
+    assert by_zero[3, True].optimizer == 0
+    # Moments, fp32 weights and fp32 gradients; ZeRO-3 has the weights there too.
+    assert by_zero[2, True].host == pytest.approx(51_488 * 16 / 2 / 1e9)
+    assert by_zero[3, True].host == pytest.approx(51_488 * 18 / 2 / 1e9)
+    # ZeRO-2 sends gradients in two buckets of 200 million numbers, whatever the model.
+    assert by_zero[2, False].gradients == pytest.approx((51_488 + 2 * 2 * 200e6) / 1e9)
     grpo = plan(GrpoConfig(model=str(model)))
     # The model that training began with stands beside it.
     assert grpo.layouts[0].weights == pytest.approx(2 * 51_488 * 4 / 1e9)
     assert grpo.layouts[0].rollout > 0
     adapters = plan(SftConfig(model=str(model), lora_rank=2))
     assert adapters.num_trained < adapters.num_parameters / 5
+
+
+def test_the_plan_of_a_cpu_is_in_fp32_and_without_offload(model: Path) -> None:
+    from lmmixup.train import SftConfig, plan
+
+    one, two, three = plan(SftConfig(model=str(model), processes=2, cpu=True)).layouts
+    assert (one.zero, two.zero, three.zero) == (0, 2, 3)
+    assert one.weights == one.gradients == two.weights == pytest.approx(51_488 * 4 / 1e9)
+    assert two.gradients == pytest.approx(51_488 * 4 * (1 / 2 + 1) / 1e9)
+    assert two.optimizer == three.optimizer == pytest.approx(51_488 * 12 / 2 / 1e9)
+    rounded = plan(SftConfig(model=str(model), cpu=True, precision="bf16")).layouts
+    assert [one.zero for one in rounded] == [0]
+
+
+def test_the_plan_as_a_table(model: Path) -> None:
+    from click.testing import CliRunner
+
+    from lmmixup.cli import cli
+
+    given = ["train", "plan", "sft", "--model", str(model)]
+    shown = CliRunner().invoke(cli, [*given, "--cpu"]).output
+    assert "GB of each process, estimated" in shown
+    assert "main memory" not in shown
+    assert "offload" not in shown
+    shown = CliRunner().invoke(cli, [*given, "--gpus", "2"]).output
+    assert "GB of each GPU, estimated" in shown
+    assert "3 offload" in shown

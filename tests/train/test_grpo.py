@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from shutil import copytree
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import varied_rewards
 from training import invoke, stop_after
 
-from lmmixup.contract import render
-from lmmixup.errors import RewardError
+from lmmixup.errors import RewardError, TrainError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
 
 pytestmark = [pytest.mark.torch, pytest.mark.slow, pytest.mark.filterwarnings("ignore")]
 
@@ -24,22 +25,10 @@ SHORT = ("--max-steps", "4", "--batch-size", "2", "--micro-batch-size", "8",
 
 @pytest.fixture
 def varied(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Rewards that differ within a group: a drawn model writes no tags by itself."""
+    """Rewards that differ within a group."""
     from lmmixup.rewards import Rewards
 
-    before = Rewards.combined
-
-    def combined(self: Any, completions: Sequence[Any], **columns: Any) -> Any:
-        if isinstance(completions[0], str):  # the check before training
-            return before(self, completions, **columns)
-        made = []
-        for number, completion in enumerate(completions):
-            text = completion[-1]["content"]
-            body = f"Q: {text[:3]}?\nA: {text}"
-            made.append(render("t", body if number % 2 else text) if number % 4 else text)
-        return before(self, made, **columns)
-
-    monkeypatch.setattr(Rewards, "combined", combined)
+    monkeypatch.setattr(Rewards, "combined", varied_rewards.varied(Rewards.combined))
 
 
 @pytest.mark.usefixtures("varied")
@@ -81,6 +70,9 @@ def test_small_batches_that_add_up_are_one_large_one(
     train: Callable[..., Any], varied: None
 ) -> None:
     once = train("grpo", "once", *SHORT, "--max-steps", "2")
+    again = train("grpo", "again", *SHORT, "--max-steps", "2")
+    speed = {"tokens_per_s": None, "step_time": None}
+    assert [entry | speed for entry in again] == [entry | speed for entry in once]
     parts = train("grpo", "parts", *SHORT, "--max-steps", "2", "--micro-batch-size", "1")
     for one, other in zip(once, parts, strict=True):
         for key in ("reward", "entropy", "grad_norm", "completions/mean_length"):
@@ -114,3 +106,46 @@ def test_a_reward_that_fails_is_said_before_training(
     result = invoke("grpo", tmp_path / "out", paths, *SHORT)
     assert isinstance(result.exception, RewardError)
     assert "cannot score 8 of 8 of the data's own targets" in str(result.exception)
+
+
+@pytest.mark.usefixtures("varied")
+def test_rewards_that_fail_later_end_it(
+    train: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lmmixup.rewards import Rewards
+
+    before, calls = Rewards.look, iter(range(100))
+
+    def look(self: Any, *args: Any, **columns: Any) -> Any:
+        parts, why = before(self, *args, **columns)
+        return parts, why if next(calls) < 2 else {0: "the embedder is gone"}
+
+    monkeypatch.setattr(Rewards, "look", look)
+    with pytest.raises(RewardError, match=r"at most 0 may .* because the embedder is gone") as said:
+        train("grpo", "out", *SHORT)
+    assert "\n" not in str(said.value)
+
+
+def test_weights_that_are_no_numbers_are_said_with_their_batch(
+    train: Callable[..., Any], model: Path, tmp_path: Path
+) -> None:
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    broken = Path(copytree(model, tmp_path / "broken"))
+    weights = load_file(broken / "model.safetensors")
+    weights["model.norm.weight"] = torch.full_like(weights["model.norm.weight"], float("nan"))
+    save_file(weights, broken / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(TrainError, match="probability of an output of step 1 is nan; the ids"):
+        train("grpo", "out", *SHORT, model=broken)
+    said = json.loads((tmp_path / "out/.grpo.partial/work/nan_batch.json").read_text())
+    assert len(said["ids"]) == 2
+
+
+def test_groups_are_evaluated_whole(train: Callable[..., Any], tmp_path: Path) -> None:
+    """A micro-batch of less than a group trains; evaluation takes whole groups."""
+    train("grpo", "out", *SHORT, "--max-steps", "2", "--micro-batch-size", "1", "--eval-every", "2",
+          "--limit", "2")  # fmt: skip
+    text = (tmp_path / "out" / "grpo" / "log.jsonl").read_text()
+    evaluations = [entry for entry in map(json.loads, text.splitlines()) if "eval_reward" in entry]
+    assert [entry["step"] for entry in evaluations] == [2]

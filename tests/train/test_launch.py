@@ -3,77 +3,63 @@
 from __future__ import annotations
 
 import json
-import os
+import random
 import subprocess
 import sys
 import time
 from pathlib import Path
 from shutil import copytree
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from training import invoke, read_log, stop_after
+from training import ROOT, STEPS, TWO, at_start, command, read_log, start
 
-from lmmixup.train import checkpoint, export
+from lmmixup.train import checkpoint, export, log
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
 pytestmark = [
     pytest.mark.torch, pytest.mark.slow, pytest.mark.timeout(900),
     pytest.mark.filterwarnings("ignore"),
 ]  # fmt: skip
 
-STEPS = ("--max-steps", "5", "--batch-size", "4", "--save-every", "2", "--learning-rate", "0.003")
-TWO = ("--processes", "2", "--micro-batch-size", "2")
-
-KERNELS = Path(__file__).resolve().parents[2] / "kernels"
-
 KILLER = '''
-"""Runs at the start of each Python: ends the named process by SIGKILL when its time has come."""
+"""Ends the named process by SIGKILL when its time has come."""
 import os, signal, threading, time
 if os.environ.get("RANK") == os.environ["KILL_RANK"] and os.environ.get("TORCHELASTIC_RUN_ID"):
     def watch():
-        work = os.environ["KILL_WORK"]
+        work, when = os.environ["KILL_WORK"], os.environ["KILL_WHEN"]
+        log, saving = os.path.join(work, "log.jsonl"), os.path.join(work, "checkpoints/.saving")
+        def steps():
+            return open(log).read().count('"loss"') if os.path.exists(log) else 0
+        before = steps()
         while True:
-            log, saving = os.path.join(work, "log.jsonl"), os.path.join(work, "checkpoints/.saving")
-            if os.environ["KILL_WHEN"] == "step 3":
-                due = os.path.exists(log) and open(log).read().count('"loss"') >= 3
-            else:
+            if when == "step 3":
+                due = steps() >= 3
+            elif when == "saving checkpoint 4":
                 due = os.path.exists(os.path.join(saving, "checkpoint-4"))
+            else:
+                due = steps() > before
             if due:
+                time.sleep(float(os.environ["KILL_AFTER_S"]))
                 os.kill(os.getpid(), signal.SIGKILL)
             time.sleep(0.002)
     threading.Thread(target=watch, daemon=True).start()
 '''
 
+VARIED = """
+import varied_rewards
+varied_rewards.install()
+"""
 
-def command(kind: str, out: Path, paths: Mapping[str, Any], *options: str) -> list[str]:
-    named = [part for key, value in paths.items() for part in (f"--{key}", str(value))]
-    return [sys.executable, "-m", "lmmixup", "train", kind, "-o", str(out), *named, "--cpu", "-q",
-            *options]  # fmt: skip
 
-
-def start(given: list[str], **more: str) -> subprocess.CompletedProcess[str]:
-    pytest.importorskip("deepspeed")
-    env = {**os.environ, **more}
-    return subprocess.run(given, env=env, text=True, capture_output=True, check=False)
+pytest.importorskip("deepspeed", reason="deepspeed is not installed; pip install 'lmmixup[train]'")
 
 
 @pytest.fixture(scope="module")
 def paths(model: Path, mixture: Path) -> dict[str, Path]:
     return {"model": model, "data": mixture}
-
-
-@pytest.fixture(scope="module")
-def alone(paths: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The same training in one process: finished, and stopped with its second checkpoint."""
-    folder = tmp_path_factory.mktemp("alone")
-    assert invoke("sft", folder / "whole", paths, *STEPS, "--micro-batch-size", "4").exit_code == 0
-    with pytest.MonkeyPatch.context() as patch:
-        stop_after(patch, 3)
-        invoke("sft", folder / "stopped", paths, *STEPS, "--micro-batch-size", "4")
-    return folder
 
 
 @pytest.mark.parametrize(
@@ -85,12 +71,10 @@ def test_killed_and_started_again_it_is_one_training(
     from transformers import AutoModelForCausalLM
 
     out, work = tmp_path / "out", tmp_path / "out" / ".sft.partial" / "work"
-    (tmp_path / "killer").mkdir()
-    (tmp_path / "killer" / "sitecustomize.py").write_text(KILLER)
+    killer = {"search": [at_start(tmp_path / "killer", KILLER)], "KILL_WORK": str(work)}
     given = command("sft", out, paths, *STEPS, *TWO, "--zero", zero)
-    python_path = os.pathsep.join([str(tmp_path / "killer"), os.environ.get("PYTHONPATH", "")])
-    killed = start(given, PYTHONPATH=python_path, KILL_RANK=killed_at[0], KILL_WHEN=killed_at[1],
-                   KILL_WORK=str(work))  # fmt: skip
+    killed = start(given, **killer, KILL_RANK=killed_at[0], KILL_WHEN=killed_at[1],
+                   KILL_AFTER_S="0")  # fmt: skip
     assert killed.returncode == 1
     assert "the same command continues from checkpoint-2" in killed.stderr
     kept = checkpoint.last_whole(work / "checkpoints")
@@ -105,14 +89,21 @@ def test_killed_and_started_again_it_is_one_training(
 
     elsewhere = copytree(out, tmp_path / "elsewhere")
     assert "torchrun --standalone --nproc-per-node 2 -m lmmixup.train" in _said(given)
+    # Again at any moment: at a step, while a checkpoint or the model is saved, or too late.
+    rank, after_s = random.choice("01"), f"{random.uniform(0, 3):.3f}"
+    start(given, **killer, KILL_RANK=rank, KILL_WHEN="any moment", KILL_AFTER_S=after_s)
+    last = checkpoint.last_whole(work / "checkpoints")
+    assert last is None or last >= kept, (rank, after_s)
     alike = command("sft", elsewhere, paths, *STEPS, "--processes", "1", "--zero", zero)
     for again, made in ((given, out), (alike, elsewhere)):
-        done = start(again)
-        assert done.returncode == 0, done.stderr
-        one, two = read_log(alone / "whole/sft/log.jsonl"), read_log(made / "sft/log.jsonl")
+        if not (made / "sft").exists():
+            done = start(again)
+            assert done.returncode == 0, (rank, after_s, done.stderr)
+        one, two = log.read(alone / "whole/sft/log.jsonl"), log.read(made / "sft/log.jsonl")
         for key in ("loss", "grad_norm", "learning_rate"):
-            expected = [entry[key] for entry in one]
-            assert [entry[key] for entry in two] == pytest.approx(expected, abs=2e-5), key
+            expected = [entry[key] for entry in one if "loss" in entry]
+            got = [entry[key] for entry in two if "loss" in entry]
+            assert got == pytest.approx(expected, abs=2e-5), (key, rank, after_s)
 
 
 def _said(given: list[str]) -> str:
@@ -122,19 +113,29 @@ def _said(given: list[str]) -> str:
     return subprocess.run(elsewhere, text=True, capture_output=True, check=True).stdout
 
 
-def test_grpo_under_zero_3(paths: dict[str, Path], library_folder: Path, tmp_path: Path) -> None:
+def test_grpo_under_zero_3_with_kernels_and_without(
+    paths: dict[str, Path], library_folder: Path, tmp_path: Path
+) -> None:
     sizes = ("--batch-size", "2", "--micro-batch-size", "4", "--max-steps", "2",
+             "--learning-rate", "0.01", "--lr-scheduler", "constant", "--warmup", "0",
              "--max-completion-tokens", "8", "--max-prompt-tokens", "1024")  # fmt: skip
-    options = ("--zero", "3", "--processes", "2", "--kernels", "on", *sizes)
     given = {**paths, "library": library_folder}
-    python_path = os.pathsep.join([str(KERNELS), os.environ.get("PYTHONPATH", "")])
-    done = start(command("grpo", tmp_path / "out", given, *options), PYTHONPATH=python_path)
-    assert done.returncode == 0, done.stderr
-    manifest = json.loads((tmp_path / "out" / "grpo" / "manifest.json").read_text())
-    assert manifest["figures"]["log_probs_by"] == "lmmixup_kernels"
-    log = read_log(tmp_path / "out" / "grpo" / "log.jsonl")
-    assert [entry["completions/mean_length"] for entry in log] == [8, 8]
-    assert all(entry["reward/unscored"] == 0 for entry in log)
+    folders = [at_start(tmp_path / "varied", VARIED), ROOT / "tests" / "support", ROOT / "kernels"]
+    logs = {}
+    for kernels, by in (("on", "lmmixup_kernels"), ("off", "trl")):
+        options = ("--zero", "3", "--processes", "2", "--kernels", kernels, *sizes)
+        done = start(command("grpo", tmp_path / kernels, given, *options), search=folders)
+        assert done.returncode == 0, done.stderr
+        manifest = json.loads((tmp_path / kernels / "grpo" / "manifest.json").read_text())
+        assert manifest["figures"]["log_probs_by"] == by
+        logs[kernels] = read_log(tmp_path / kernels / "grpo" / "log.jsonl")
+    assert [entry["completions/mean_length"] for entry in logs["on"]] == [8, 8]
+    assert logs["on"][0]["grad_norm"] > 0.01
+    assert logs["on"][1]["kl"] > 0
+    for one, other in zip(logs["on"], logs["off"], strict=True):
+        assert one["reward/unscored"] == 0
+        for key in ("loss", "reward", "entropy", "grad_norm", "kl"):
+            assert one[key] == pytest.approx(other[key], rel=1e-3, abs=1e-6), key
 
 
 def test_a_wrong_loss_in_one_process_is_one_line(paths: dict[str, Path], tmp_path: Path) -> None:

@@ -38,6 +38,12 @@ _DATA = click.Option(
     type=click.Path(path_type=Path),
     help="MIXTURE folder; for sft also packed rows of `lmmixup tokenize`.",
 )
+_FOLDER = click.Option(
+    ["-o", "--output"],
+    required=True,
+    type=click.Path(path_type=Path),
+    help="Folder of both trainings; this one makes sft/ or grpo/ in it.",
+)
 _PRESET = click.Option(
     ["--preset"], type=click.Choice(PRESETS), help="Settings that come with lmmixup."
 )
@@ -123,28 +129,29 @@ def _plan(**given: Any) -> int:
         layouts = [{**vars(one), "total": one.total} for one in made.layouts]
         click.echo(json.dumps({**vars(made), "layouts": layouts}))
     else:
-        _show_plan(made)
+        _show_plan(made, "process" if config.cpu else "GPU")
     return 0
 
 
-def _show_plan(made: Plan) -> None:
+def _show_plan(made: Plan, place: str) -> None:
     from rich.console import Console  # noqa: PLC0415
     from rich.table import Table  # noqa: PLC0415
 
     summary = Table.grid(padding=(0, 2))
     summary.add_row("parameters", f"{made.num_parameters:,}")
     summary.add_row("trained", f"{made.num_trained:,}")
-    summary.add_row("GPUs", f"{made.processes}")
+    summary.add_row("processes", f"{made.processes}")
     summary.add_row("tokens of the longest sequence", f"{made.max_tokens:,}")
-    headings = ("ZeRO", "weights", "gradients", "optimiser", "activations", "rollout", "GPU",
-                "main memory")  # fmt: skip
+    headings = ("ZeRO", "weights", "gradients", "optimiser", "activations", "rollout", place,
+                *(["main memory"] if place == "GPU" else []))  # fmt: skip
     table = Table(*headings, box=None, padding=(0, 2, 0, 0), pad_edge=False)
     for one in made.layouts:
         name = f"{one.zero}{' offload' if one.offload else ''}"
         parts = (one.weights, one.gradients, one.optimizer, one.activations, one.rollout)
-        table.add_row(name, *(f"{part:.1f}" for part in (*parts, one.total, one.host)))
+        cells = [f"{part:.1f}" for part in (*parts, one.total, one.host)]
+        table.add_row(name, *cells[: len(headings) - 1])
     console = Console(highlight=False, soft_wrap=True)
-    console.print(summary, "", "GB on each GPU, estimated; take a tenth on top:", table)
+    console.print(summary, "", f"GB of each {place}, estimated; take a quarter on top:", table)
 
 
 def _export(**given: Any) -> int:
@@ -169,8 +176,8 @@ _COMMON = [OVERWRITE, _PREPARE, QUIET, JSON]
 _SFT = command_with(
     "sft",
     _train("sft"),
-    [_DATA, OUTPUT, *_options("sft"), *_COMMON],
-    help="Fine-tune a model on the cold-start part; writes OUTPUT/sft.",
+    [_DATA, _FOLDER, *_options("sft"), *_COMMON],
+    help="Fine-tune a model on the cold-start part; makes the folder OUTPUT/sft.",
     examples=[
         "lmmixup train sft --model Qwen/Qwen2.5-1.5B-Instruct --data mixture -o out",
         "lmmixup train sft --preset paper-7b --data mixture -o out --gpus 8 --zero 3",
@@ -181,8 +188,8 @@ _SFT = command_with(
 _GRPO = command_with(
     "grpo",
     _train("grpo"),
-    [_DATA, OUTPUT, *_options("grpo"), *_COMMON],
-    help="Train a model by GRPO on the RL part; writes OUTPUT/grpo.",
+    [_DATA, _FOLDER, *_options("grpo"), *_COMMON],
+    help="Train a model by GRPO on the RL part; makes the folder OUTPUT/grpo.",
     examples=[
         "lmmixup train grpo --preset paper-1.5b --model out/sft --data mixture --library lib -o o",
         "lmmixup train grpo --model out/sft --data mixture --library lib -o out --set beta=0.04",
@@ -198,8 +205,11 @@ _PLAN = command_with(
         *[option for option in _options("sft") if option.name == "max_tokens"],
         JSON,
     ],
-    help="Estimate the GPU memory of a training.",
-    examples=["lmmixup train plan grpo --preset paper-7b --model out/sft --gpus 8"],
+    help="Estimate the memory of a training: of each GPU, or with --cpu of each process.",
+    examples=[
+        "lmmixup train plan grpo --preset paper-7b --model out/sft --gpus 8",
+        "lmmixup train plan sft --preset cpu-135m --model SmolLM2-135M-Instruct",
+    ],
 )
 
 _EXPORT = command_with(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import TYPE_CHECKING, Any
 
 from lmmixup.errors import ArgumentError
@@ -72,7 +73,6 @@ _SFT: dict[str, Any] = {
 
 
 def _shared(config: TrainConfig, output: Path, *, on_cpu: bool) -> dict[str, Any]:
-    is_bf16 = config.precision == "bf16" or (config.precision == "auto" and not on_cpu)
     evaluated = config.eval_every is not None
     return {
         "output_dir": str(output),
@@ -88,7 +88,7 @@ def _shared(config: TrainConfig, output: Path, *, on_cpu: bool) -> dict[str, Any
         "max_steps": config.max_steps or -1,
         "seed": config.seed,
         "data_seed": config.seed,
-        "bf16": is_bf16,
+        "bf16": config.is_bf16(on_cpu=on_cpu),
         "activation_checkpointing": config.activation_checkpointing,
         "logging_steps": config.log_every,
         "logging_nan_inf_filter": False,
@@ -119,6 +119,7 @@ def _grpo(config: GrpoConfig) -> dict[str, Any]:
         "loss_type": config.loss_type,
         "scale_rewards": config.scale_rewards,
         "temperature": config.temperature,
+        "per_device_eval_batch_size": _eval_batch_size(config),
     }
     if config.rollouts != "transformers":
         values |= {"use_vllm": True, "vllm_mode": config.rollouts.removeprefix("vllm-")}
@@ -126,3 +127,9 @@ def _grpo(config: GrpoConfig) -> dict[str, Any]:
         # Else vLLM makes room for the whole context of the model, beside the training.
         values["vllm_max_model_length"] = config.max_prompt_tokens + config.max_completion_tokens
     return values
+
+
+def _eval_batch_size(config: GrpoConfig) -> int:
+    """Outputs that one process evaluates at once: TRL takes whole groups over all processes."""
+    step = config.num_generations // math.gcd(config.num_generations, config.processes)
+    return math.ceil(config.micro_batch_size / step) * step

@@ -132,6 +132,10 @@ class TrainConfig(LaunchConfig):
         """Forward passes of one process an update."""
         return self.sequences // (self.micro_batch_size * self.processes)
 
+    def is_bf16(self, *, on_cpu: bool) -> bool:
+        """Whether it computes in bf16."""
+        return self.precision == "bf16" or (self.precision == "auto" and not on_cpu)
+
     @model_validator(mode="after")
     def _check_launch(self) -> Self:
         each = self.micro_batch_size * self.processes

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from lmmixup.drawing import COLOURS, charts
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from matplotlib.axes import Axes
-
-COLOURS = ("#3b6ea8", "#c8553d", "#5b8c5a", "#8a6fb0")
 
 PANELS: dict[str, dict[str, dict[str, str]]] = {
     "sft": {
@@ -45,23 +45,14 @@ def draw_curves(kind: str, entries: Sequence[Mapping[str, Any]], path: Path) -> 
         entries: Entries of the log; a panel without any is left empty.
         path: File to write.
 
-    Notes:
-        Drawn with Agg, no display needed.
-
     Source:
         Ours.
     """
-    from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
-    from matplotlib.figure import Figure  # noqa: PLC0415
-
     panels = PANELS[kind]
-    num_rows = len(panels) // 2
-    figure = Figure(figsize=(10, 2.6 * num_rows), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
-    for at, (title, lines) in enumerate(panels.items(), 1):
-        axes = figure.add_subplot(num_rows, 2, at)
-        _draw(axes, title, lines, entries)
-    figure.savefig(path, metadata={"Software": None})
+    height = 2.6 * len(panels) / 2
+    with charts(path, len(panels), width=10, height=height, per_row=2) as drawn:
+        for axes, (title, lines) in zip(drawn, panels.items(), strict=True):
+            _draw(axes, title, lines, entries)
 
 
 def _draw(
@@ -69,7 +60,6 @@ def _draw(
 ) -> None:
     from matplotlib.ticker import MaxNLocator  # noqa: PLC0415
 
-    axes.spines[["top", "right"]].set_visible(False)
     axes.set_title(title, loc="left", fontsize=10)
     axes.set_xlabel("step", fontsize=8)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -7,43 +7,26 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import shutil
 import time
 from typing import TYPE_CHECKING, Any
 
 import torch
 import trl
-from transformers import TrainerCallback
-from trl.kernels import chunked_logprob
-from trl.trainer import utils as trl_head
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
 from lmmixup.errors import FileError, TrainError
 from lmmixup.train import checkpoint, log
+from lmmixup.train.economy import in_bf16
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from lmmixup.train.config import GrpoConfig
 
 NAN_FILE = "nan_batch.json"
-
-
-def score_targets_alone() -> None:
-    """Has TRL's fused head score only the tokens that the loss is on, on a CPU too.
-
-    Where there is no Triton, TRL 1.16 scores every position and forgets those of the prompt, so
-    that the shapes stay the same for accelerators that compile. Torch on a CPU compiles nothing,
-    and the head is most of a small model: with prompts of 480 tokens and outputs of 90 it is five
-    times the work. What comes out is the same.
-    """
-    trl_head._use_triton = _compacts
-
-
-def _compacts(device: torch.device) -> bool:
-    has_triton: bool = chunked_logprob._use_triton(device)
-    return has_triton or device.type == "cpu"
 
 
 class Guarded:
@@ -65,6 +48,7 @@ class Guarded:
     state: Any
     _metrics: Any
     _rows: torch.Tensor | None = None
+    _update: list[torch.Tensor | None]
     _is_saving = False
     _tokens_before = 0.0
     _time_before = 0.0
@@ -80,6 +64,7 @@ class Guarded:
         """Says where the run keeps its work, and which samples its rows are."""
         self.folder, self.sample_ids, self.kind = folder, sample_ids, kind
         self.save_limit = save_limit
+        self._update = []
         self._time_before = time.monotonic()
 
     def _send_telemetry(self) -> None:
@@ -89,17 +74,30 @@ class Guarded:
         """As TRL's; a loss that is no finite number ends the training."""
         loss: torch.Tensor = super().training_step(*args, **kwargs)  # type: ignore[misc]
         if not torch.isfinite(loss).all():
-            raise self._not_finite(loss)
+            raise self._not_finite("loss", loss.item(), [self._rows])
+        self._update.append(self._rows)
         return loss
 
-    def _not_finite(self, loss: torch.Tensor) -> TrainError:
-        rows = [] if self._rows is None else sorted(set(self._rows.flatten().tolist()))
-        ids = [self.sample_ids[row] for row in rows]
-        step = self.state.global_step + 1
+    def _maybe_log_save_evaluate(
+        self, tr_loss: torch.Tensor, grad_norm: Any, *args: Any, **kwargs: Any
+    ) -> None:
+        """As TRL's; before anything is saved, gradients that are no finite numbers end it too."""
+        rows, self._update = self._update, []
+        if grad_norm is not None and not math.isfinite(grad_norm):
+            raise self._not_finite("gradient norm", float(grad_norm), rows, self.state.global_step)
+        super()._maybe_log_save_evaluate(tr_loss, grad_norm, *args, **kwargs)  # type: ignore[misc]
+
+    def _not_finite(
+        self, what: str, value: float, rows: Sequence[torch.Tensor | None], step: int | None = None
+    ) -> TrainError:
+        step = step or self.state.global_step + 1
+        known = {row for some in rows if some is not None for row in some.flatten().tolist()}
+        said = {"step": step, what.replace(" ", "_"): str(value)}
+        ids = [self.sample_ids[row] for row in sorted(known)]
         saved = self.folder / NAN_FILE
-        saved.write_text(json.dumps({"step": step, "loss": str(loss.item()), "ids": ids}) + "\n")
+        saved.write_text(json.dumps({**said, "ids": ids}) + "\n")
         return TrainError(
-            f"the loss of step {step} is {loss.item()}; the ids of its batch are in {saved}; hint: "
+            f"the {what} of step {step} is {value}; the ids of its batch are in {saved}; hint: "
             "look at these samples, or lower the learning rate"
         )
 
@@ -209,9 +207,9 @@ def grpo_trainer_class(config: GrpoConfig) -> type[Any]:
         log_probs_by = base.__module__.split(".")[0]
 
         def _generate_and_score_completions(self, inputs: list[dict[str, Any]]) -> dict[str, Any]:
+            self._rows = torch.tensor([example["row"] for example in inputs])
             made: dict[str, Any] = super()._generate_and_score_completions(inputs)
-            rows = [example["row"] for example in inputs]
-            made["row"] = torch.tensor(rows, device=self.accelerator.device)
+            made["row"] = self._rows.to(self.accelerator.device)
             return made
 
         def _prepare_inputs(self, generation_batch: Any) -> dict[str, Any]:
@@ -221,27 +219,16 @@ def grpo_trainer_class(config: GrpoConfig) -> type[Any]:
 
         def _generate_single_turn(self, *args: Any, **kwargs: Any) -> Any:
             is_mixed = self.args.bf16 and self.accelerator.device.type == "cpu"
-            with in_bf16(self.model) if is_mixed else contextlib.nullcontext():
-                return super()._generate_single_turn(*args, **kwargs)
+            try:
+                with in_bf16(self.model) if is_mixed else contextlib.nullcontext():
+                    return super()._generate_single_turn(*args, **kwargs)
+            except RuntimeError as error:
+                if "probability tensor" not in str(error):
+                    raise
+                rows = [self._rows] if self.model.training else []
+                raise self._not_finite("probability of an output", math.nan, rows) from error
 
     return GrpoTrainer
-
-
-@contextlib.contextmanager
-def in_bf16(model: torch.nn.Module) -> Iterator[None]:
-    """Rounds the weights to bf16 for a while; then they are what they were.
-
-    Mixed precision rounds them for every forward pass, which is once a token where outputs are
-    written: on a CPU that takes twice the time of the pass itself.
-    """
-    kept = [(weight, weight.data) for weight in model.parameters()]
-    try:
-        for weight, data in kept:
-            weight.data = data.bfloat16()
-        yield
-    finally:
-        for weight, data in kept:
-            weight.data = data
 
 
 def _kernel_trainer(config: GrpoConfig) -> type[Any] | None:
@@ -254,32 +241,3 @@ def _kernel_trainer(config: GrpoConfig) -> type[Any] | None:
         return None
     trainer: type[Any] = GRPOTrainer
     return trainer
-
-
-class Started(TrainerCallback):  # type: ignore[misc]
-    """Shows the table's heading when training begins."""
-
-    def __init__(self, kind: str, show: Callable[[str], None]) -> None:
-        self._kind, self._show = kind, show
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002
-        """Shows it in the first process."""
-        if state.is_world_process_zero:
-            self._show(log.heading(self._kind))
-
-
-class Mended(TrainerCallback):  # type: ignore[misc]
-    """Puts right what DeepSpeed 0.19 loads of a universal checkpoint under ZeRO-3.
-
-    It gives all groups of weights the weight decay of the first, norms too, and one counter of
-    steps, which then counts an update once for each group.
-    """
-
-    def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002
-        """After loading, before the first step."""
-        adamw = kwargs["optimizer"].optimizer.optimizer  # in accelerate's and ZeRO's
-        # transformers makes two groups: with weight decay, and without.
-        for group, decay in zip(adamw.param_groups, (args.weight_decay, 0.0), strict=False):
-            group["weight_decay"] = decay
-        for moments in adamw.state.values():
-            moments["step"] = moments["step"].clone()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -16,18 +17,14 @@ from transformers import PrinterCallback, ProgressCallback
 
 from lmmixup.train.apart import Apart
 from lmmixup.train.arguments import trackers, values_of
+from lmmixup.train.callbacks import Mended, Started
 from lmmixup.train.checks import open_rewards
 from lmmixup.train.config import GrpoConfig, SftConfig
+from lmmixup.train.economy import score_targets_alone
 from lmmixup.train.model import be_quiet, load_model, load_tokenizer, lora_config
 from lmmixup.train.packed import PackedRows, open_data
-from lmmixup.train.trainer import (
-    Mended,
-    RowCollator,
-    SftTrainer,
-    Started,
-    grpo_trainer_class,
-    score_targets_alone,
-)
+from lmmixup.train.plan import CONTEXT_GB, GB
+from lmmixup.train.trainer import RowCollator, SftTrainer, grpo_trainer_class
 from lmmixup.train.universal import is_universal, resume_from
 
 if TYPE_CHECKING:
@@ -83,11 +80,23 @@ def _save(job: Job, trainer: Any) -> None:
             "epochs": trainer.state.epoch,
             "log_probs_by": trainer.log_probs_by,
             "parameters": sum(_numel(weight) for weight in trainer.model.parameters()),
+            "peak_memory_gb": _peak_memory_gb(trainer.accelerator.device),
         }
         (partial / "trained.json").write_text(json.dumps(state) + "\n")
         shutil.rmtree(job.final, ignore_errors=True)
         partial.rename(job.final)
     trainer.accelerator.wait_for_everyone()
+
+
+def _peak_memory_gb(device: torch.device) -> float | None:
+    """The most memory that this process held so far; on a GPU that of torch, as `plan` has it."""
+    if device.type == "cuda":
+        return float(torch.cuda.max_memory_reserved(device) / GB + CONTEXT_GB)
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:  # not Linux
+        return None
+    return next(int(line.split()[1]) * 1024 / GB for line in lines if line.startswith("VmHWM"))
 
 
 def _numel(weight: Any) -> int:

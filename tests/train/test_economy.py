@@ -48,7 +48,7 @@ def test_only_targets_are_scored(model: Path, monkeypatch: pytest.MonkeyPatch) -
     from trl.kernels import chunked_logprob
     from trl.trainer import utils
 
-    from lmmixup.train.trainer import score_targets_alone
+    from lmmixup.train.economy import score_targets_alone
 
     monkeypatch.setattr(utils, "_use_triton", chunked_logprob._use_triton)
     num_all, by_trl = scored(model, monkeypatch)
@@ -63,8 +63,8 @@ def test_only_targets_are_scored(model: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_weights_are_rounded_for_a_while_only(model: Path) -> None:
     import torch
 
+    from lmmixup.train.economy import in_bf16
     from lmmixup.train.model import load_model
-    from lmmixup.train.trainer import in_bf16
 
     loaded = load_model(str(model))
     before = {name: weight.clone() for name, weight in loaded.named_parameters()}
