@@ -1,10 +1,11 @@
-"""Log-probabilities without logits, GRPO losses, group advantages and exact top-k.
+"""Log-probabilities without logits, GRPO losses, group advantages, exact top-k and components.
 
 Each op runs in Triton on a GPU and in plain torch elsewhere, which is said once by a warning.
 `lmmixup_kernels.trl` has the trainer, `lmmixup_kernels.aot` compiles every kernel without a GPU.
 """
 
 from lmmixup_kernels.backend import FallbackWarning
+from lmmixup_kernels.components import components
 from lmmixup_kernels.group_advantage import GroupAdvantage, group_advantage
 from lmmixup_kernels.grpo_loss import GrpoLoss, grpo_loss
 from lmmixup_kernels.head_loss import lm_head_loss
@@ -20,6 +21,7 @@ __all__ = [
     "KnnBayes",
     "LogProbs",
     "TopK",
+    "components",
     "group_advantage",
     "grpo_loss",
     "knn_bayes",

@@ -43,6 +43,7 @@ KERNELS: dict[str, dict[str, tuple[str, ...]]] = {
     "score": {"bf16": ("plain", "all", "bare", "only"), "fp16": ("plain",), "fp32": ("plain",)},
     "exponentials": {"bf16": ("plain", "all", "bare"), "fp16": ("plain",), "fp32": ("plain",)},
     "gradients": {"bf16": ("plain", "all", "bare"), "fp16": ("plain",), "fp32": ("plain",)},
+    "components": {"bf16": ("plain", "all"), "fp16": ("plain", "all"), "fp32": ("plain",)},
     "topk": {"bf16": ("plain", "all", "32"), "fp16": ("plain",), "fp32": ("plain", "32")},
     "topk_wide": {"bf16": ("64", "128"), "fp32": ("64", "128")},
 }
@@ -136,6 +137,7 @@ def _source(
     name: str, dtype: str, case: dict[str, int]
 ) -> tuple[Any, dict[str, str], dict[str, Any]]:
     """Kernel, types of its arguments, and constants, as `launch` gives them."""
+    from lmmixup_kernels.components_kernel import components_kernel
     from lmmixup_kernels.exp_kernel import exp_kernel
     from lmmixup_kernels.gradient_kernel import gradient_kernel
     from lmmixup_kernels.score_kernel import score_kernel
@@ -143,7 +145,8 @@ def _source(
     from lmmixup_kernels.topk_kernel import topk_kernel
 
     kernel = {"score": score_kernel, "exponentials": exp_kernel, "gradients": gradient_kernel,
-              "topk": topk_kernel, "topk_wide": topk_kernel}[name]  # fmt: skip
+              "components": components_kernel, "topk": topk_kernel,
+              "topk_wide": topk_kernel}[name]  # fmt: skip
     flags: dict[str, Any] = {
         "HAS_BIAS": False, "HAS_CAP": False, "EVEN_H": True, "ENTROPY": True, "ONLY": False,
         "ITSELF": False, "FULL": dtype == "*fp32", "SPAN": SCORE_SPAN, "K": 16, **case,
@@ -152,9 +155,12 @@ def _source(
     types = {"target_ptr": "*i64", "key_ptr": "*i64", "only_ptr": "*i1", "own": "i64"}
     types |= dict.fromkeys(("x_ptr", "w_ptr", "b_ptr", "query_ptr", "row_ptr"), dtype)
     types["out_ptr"] = "*bf16" if dtype == "*bf16" else "*fp32"
-    types |= dict.fromkeys(("Q", "N", "H", "V", "start", "stop", "span"), "i32")
+    types |= dict.fromkeys(
+        ("Q", "N", "H", "V", "start", "stop", "span", "first", "num_blocks"), "i32"
+    )
     types |= dict.fromkeys(("stride_x", "stride_w", "stride_out", "stride_q"), "i64")
-    types |= dict.fromkeys(("logit_scale", "softcap", "inverse_t"), "fp32")
+    types |= dict.fromkeys(("logit_scale", "softcap", "inverse_t", "threshold"), "fp32")
+    types |= {"slack_ptr": "*fp32", "parent_ptr": "*i32"}
     rows = ("centre", "lse", "weight", "at_target", "of_entropy", "entropy", "part")
     types |= {f"{row}_ptr": "*fp32" for row in rows}
     for pointer, flag in absent.items():

@@ -9,7 +9,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 from whole_logits import DEVICE, made, relative, truth
 
-from lmmixup_kernels import FallbackWarning, backend, lm_head_logprobs
+from lmmixup_kernels import FallbackWarning, backend, components, lm_head_logprobs
 from lmmixup_kernels.head import Head
 from lmmixup_kernels.schemes import FLOPS_NHV, exp_dtype
 from lmmixup_kernels.steps import Row, backward_step, forward_step
@@ -269,3 +269,12 @@ def test_what_is_not_finite_stays_in_its_row(which: str, value: float, scheme: s
         out.logp.sum().backward()
         assert torch.isnan(x.grad[2]).any()
         assert torch.isfinite(x.grad[others]).all()
+
+
+@pytest.mark.filterwarnings("ignore")  # the profiler's own
+def test_components_list_no_pairs() -> None:
+    """Eight million pairs, all at the threshold, would be 134 MB as a list of rows."""
+    N = 4096
+    rows = torch.ones(N, 8) / 8**0.5
+    found = peak(lambda: components(rows, 0.9, backend="eager"))
+    assert 4 * 1024 * N < found <= 8 * 1024 * N + (1 << 20)

@@ -44,9 +44,10 @@ class DedupConfig(StageConfig):
     of `lmmixup embed`."""
     vector_column: str | None = None
     """For `semantic`: column with the vectors, in the pool or in the file of `vectors`."""
-    pairs: Literal["auto", "exact", "blocks"] = "auto"
-    """For `semantic`: compare all pairs, or those that share a coarse cell; `auto` takes
-    `blocks` for large pools and the manifest says so, with the measured recall."""
+    pairs: Literal["auto", "exact", "blocks", "triton"] = "auto"
+    """For `semantic`: compare all pairs, here or on a GPU (`triton`, the same result), or those
+    that share a coarse cell; `auto` takes `triton` for large pools where there is a GPU and
+    lmmixup-kernels, else `blocks`, and the manifest says so, with the measured recall."""
     shingle: Literal["auto", "word", "char"] = "auto"
     """Tokens of a shingle: words, characters, or (`auto`) words and the single characters of
     scripts without spaces."""

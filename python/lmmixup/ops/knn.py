@@ -233,12 +233,23 @@ def knn(
 def _choose(
     vectors_ND: npt.NDArray[np.float32], k: int, queries_QD: npt.NDArray[np.float32] | None
 ) -> Literal["exact", "blocks", "usearch", "triton"]:
-    pairs = len(vectors_ND) * len(vectors_ND if queries_QD is None else queries_QD)
-    if pairs > GPU_FROM and k <= triton.MOST_K and triton.why_not() is None:
+    if is_for_gpu(len(vectors_ND), len(vectors_ND if queries_QD is None else queries_QD), k):
         return "triton"
     if queries_QD is None:
         return "blocks" if len(vectors_ND) > EXACT_UP_TO else "exact"
     return "usearch" if min(len(vectors_ND), len(queries_QD)) >= GRAPH_FROM else "exact"
+
+
+def is_for_gpu(num_rows: int, num_queries: int, k: int = 1) -> bool:
+    """Whether there is enough to compare for a GPU, and one that can.
+
+    Args:
+        num_rows: Vectors.
+        num_queries: Vectors that they are compared with.
+        k: Neighbours that are wanted.
+    """
+    large = num_rows * num_queries > GPU_FROM and k <= triton.MOST_K
+    return large and triton.why_not() is None
 
 
 def _by_graph(

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from lmmixup import _rust
 from lmmixup.errors import ArgumentError
+from lmmixup.ops import triton
 from lmmixup.ops.families import Families, KeepRule
-from lmmixup.ops.knn import EXACT_UP_TO, check_vectors
+from lmmixup.ops.knn import EXACT_UP_TO, check_vectors, is_for_gpu
+from lmmixup.ops.parts import families_in_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,7 +27,7 @@ def semantic_families(
     vectors_ND: npt.NDArray[np.float32],
     *,
     threshold: float = 0.95,
-    pairs: Literal["auto", "exact", "blocks"] = "auto",
+    pairs: Literal["auto", "exact", "blocks", "triton"] = "auto",
     cell_size: int = 8192,
     overlap: int = 2,
     recall_sample: int = 1000,
@@ -43,9 +45,10 @@ def semantic_families(
         vectors_ND: (N, D) float32, C-contiguous, finite, one row a record, of any length; a
             row of zeros (a record without text) is alike to nothing.
         threshold: Cosine in (0, 1].
-        pairs: `exact` compares all pairs; `blocks` those that share a coarse cell, which may
-            miss some; `auto` takes `blocks` for more than `EXACT_UP_TO` rows. `figures` says
-            which it was.
+        pairs: `exact` compares all pairs; `triton` too, on a GPU; `blocks` those that share a
+            coarse cell, which may miss some. `auto` takes `triton` for more than `GPU_FROM` pairs
+            where a GPU and the package lmmixup-kernels are there, else `blocks` for more than
+            `EXACT_UP_TO` rows. `figures` says which it was.
         cell_size: For `blocks`, mean number of rows in a cell.
         overlap: For `blocks`, cells of a row.
         recall_sample: For `blocks`, vectors whose pairs are all looked up to measure the recall.
@@ -68,7 +71,10 @@ def semantic_families(
 
     Notes:
         `exact`: O(N^2 D / 2), no N x N matrix; 8-bit products with a proved bound rule pairs
-        out, double precision decides, so recall is 1. `blocks`: about O(N cell_size overlap D).
+        out, double precision decides, so recall is 1. `triton`: the same families, from components
+        of all pairs that half precision does not rule out; the same code then decides within
+        them, O(M (4,096 + F) D / 2) for M rows in components, the largest of F. `blocks`: about
+        O(N cell_size overlap D).
         No false drops in either: a dropped record names a kept one at the threshold.
 
     Source:
@@ -91,10 +97,21 @@ def semantic_families(
     ):
         if value < least:
             raise ArgumentError(f"{name} must be at least {least}, got {value}")
-    if pairs not in ("auto", "exact", "blocks"):
-        raise ArgumentError(f"pairs must be auto, exact or blocks, got {pairs!r}")
+    if pairs not in ("auto", "exact", "blocks", "triton"):
+        raise ArgumentError(f"pairs must be auto, exact, blocks or triton, got {pairs!r}")
     if pairs == "auto":
-        pairs = "blocks" if len(vectors_ND) > EXACT_UP_TO else "exact"
+        pairs = _choose(len(vectors_ND))
+    if pairs == "triton":
+        return _by_gpu(
+            batches,
+            vectors_ND,
+            threshold=threshold,
+            normalize=normalize,
+            rule=rule or KeepRule(),
+            earlier=earlier,
+            num_threads=num_threads,
+            on_progress=on_progress,
+        )
     blocks = {
         "cell_size": cell_size,
         "overlap": overlap,
@@ -115,6 +132,46 @@ def semantic_families(
         on_progress,
     )
     return Families(*families, figures=_figures(pairs, recall))
+
+
+def _choose(num_rows: int) -> Literal["exact", "blocks", "triton"]:
+    if is_for_gpu(num_rows, num_rows):
+        return "triton"
+    return "blocks" if num_rows > EXACT_UP_TO else "exact"
+
+
+def _by_gpu(
+    batches: Iterable[pa.RecordBatch],
+    vectors_ND: npt.NDArray[np.float32],
+    *,
+    threshold: float,
+    normalize: Normalize,
+    rule: KeepRule,
+    earlier: npt.NDArray[np.int64] | None,
+    num_threads: int,
+    on_progress: OnProgress | None,
+) -> Families:
+    """As `exact`, but a GPU says first which records can be in one family at all."""
+    if (reason := triton.why_not()) is not None:
+        raise ArgumentError(f"pairs triton cannot run here: {reason}; use auto or exact")
+    if not 0 < threshold <= 1:
+        raise ArgumentError(f"threshold must be in (0, 1], got {threshold}")
+    if earlier is not None and len(earlier) != len(vectors_ND):
+        raise ArgumentError(f"expected {len(vectors_ND)} earlier families, got {len(earlier)}")
+    if on_progress is not None:
+        on_progress("compare all pairs on the GPU", 0, 1)
+    component_N = triton.components(vectors_ND, threshold, earlier)
+    return families_in_parts(
+        batches,
+        vectors_ND,
+        component_N,
+        threshold=threshold,
+        normalize=normalize,
+        rule=rule,
+        earlier=earlier,
+        num_threads=num_threads,
+        on_progress=on_progress,
+    )
 
 
 def _figures(pairs: str, recall: tuple[int, int, int] | None) -> dict[str, Any]:
