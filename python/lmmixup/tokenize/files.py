@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from lmmixup import _rust
 from lmmixup.errors import DataError, FileError
 
 ROLES = ("bos_token", "eos_token", "pad_token", "unk_token", "sep_token", "cls_token", "mask_token")
@@ -32,18 +33,13 @@ class TokenizerFiles:
         """SHA-256 of the tokenizer and of the chat template, to tell packed rows by.
 
         Padding and truncation are left out: they are no part of how a chat becomes ids, and
-        `save_pretrained` of transformers changes them.
+        `save_pretrained` of transformers changes them. The order of keys does not matter.
         """
-        parts = _json(self.tokenizer)
-        kept = {name: parts[name] for name in parts.keys() - {"padding", "truncation"}}
         texts = {
-            "tokenizer_sha256": json.dumps(kept, sort_keys=True, ensure_ascii=False),
-            "template_sha256": self.template or "",
+            "tokenizer_sha256": _rust.tokenizer_identity(self.tokenizer),
+            "template_sha256": (self.template or "").encode("utf-8", "surrogatepass"),
         }
-        return {
-            name: hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
-            for name, text in texts.items()
-        }
+        return {name: hashlib.sha256(text).hexdigest() for name, text in texts.items()}
 
 
 def find_files(path: str | Path, template: str | Path | None = None) -> TokenizerFiles:

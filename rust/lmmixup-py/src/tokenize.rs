@@ -9,11 +9,12 @@ use lmmixup_core::embed::Texts;
 use lmmixup_core::pack::{Rows, best_fit};
 use lmmixup_core::template::Template;
 use lmmixup_core::tokenize::{
-    Chat, Encoder as CoreEncoder, Limits, SpecialInText, TokenPool as CorePool,
+    Chat, Encoder as CoreEncoder, Limits, SpecialInText, TokenPool as CorePool, identity,
 };
 use lmmixup_core::{Error, Result};
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
 use pyo3_arrow::{PyArray, PyRecordBatch};
 
 use crate::error::to_python;
@@ -58,6 +59,13 @@ impl Encoder {
         })?;
         Ok((ids.into_pyarray(py), offsets.into_pyarray(py)))
     }
+}
+
+/// What a `tokenizer.json` says, in one form however it was written.
+#[pyfunction]
+pub fn tokenizer_identity<'py>(py: Python<'py>, path: PathBuf) -> PyResult<Bound<'py, PyBytes>> {
+    let text = py.detach(|| identity(&path)).map_err(|error| to_python(py, error))?;
+    Ok(PyBytes::new(py, &text))
 }
 
 /// Which records share a row, as `(records, starts)`.

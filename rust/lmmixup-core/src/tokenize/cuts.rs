@@ -14,18 +14,20 @@ pub struct Cuts {
     joined: Vec<u64>,
 }
 
+impl Default for Cuts {
+    fn default() -> Self {
+        Self { joined: vec![0; BITS / 64] }
+    }
+}
+
 impl Cuts {
-    /// From the bytes of all tokens of a byte-level vocabulary.
-    pub fn new<'t>(tokens: impl Iterator<Item = &'t [u8]>) -> Self {
-        let mut cuts = Self { joined: vec![0; BITS / 64] };
-        for token in tokens {
-            for at in 1..token.len() {
-                if !is_inside(token[at]) {
-                    cuts.join(token, at);
-                }
+    /// Takes the bytes of a token of the vocabulary into account.
+    pub fn learn(&mut self, token: &[u8]) {
+        for at in 1..token.len() {
+            if !is_inside(token[at]) {
+                self.join(token, at);
             }
         }
-        cuts
     }
 
     /// Notes that a token crosses the border before its byte `at`. Of a character that the token
@@ -101,6 +103,12 @@ fn bit(left: &[u8], right: &[u8]) -> usize {
 mod tests {
     use super::*;
 
+    fn learned(tokens: &[&[u8]]) -> Cuts {
+        let mut cuts = Cuts::default();
+        tokens.iter().for_each(|token| cuts.learn(token));
+        cuts
+    }
+
     fn pieces<'t>(cuts: &Cuts, text: &'t str) -> Vec<&'t str> {
         let mut start = 0;
         let mut found = Vec::new();
@@ -115,7 +123,7 @@ mod tests {
     #[test]
     fn cuts_where_no_token_crosses() {
         let tokens = ["的", "我们", "们的x", "éa"].map(str::as_bytes);
-        let cuts = Cuts::new(tokens.into_iter());
+        let cuts = learned(&tokens);
         assert_eq!(pieces(&cuts, "我们的x我éa"), ["我们的x", "我", "éa"]);
         assert_eq!(pieces(&cuts, "的的"), ["的", "的"]);
     }
@@ -125,10 +133,10 @@ mod tests {
         let (left, right) = ("的".as_bytes(), "我".as_bytes());
         let whole = [left, right].concat();
         for (from, to) in [(0, 4), (1, 4), (2, 6), (2, 5)] {
-            let cuts = Cuts::new([&whole[from..to]].into_iter());
+            let cuts = learned(&[&whole[from..to]]);
             assert_eq!(pieces(&cuts, "的我"), ["的我"], "{from}..{to}");
         }
-        let apart = Cuts::new([&whole[..3], &whole[3..]].into_iter());
+        let apart = learned(&[&whole[..3], &whole[3..]]);
         assert_eq!(pieces(&apart, "的我"), ["的", "我"]);
     }
 }

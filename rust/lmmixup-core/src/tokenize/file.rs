@@ -1,36 +1,36 @@
 //! A `tokenizer.json` as tokenizers 1.0 reads it: checked, in that version's form, bytes filled in.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 use tokenizers::pipeline::{PipelineModel, PipelineTokenizer};
 
+use super::added::Added;
+use super::bpe::{Bpe, MAX_ID};
+use super::byte_level::ByteLevel;
 use super::cuts::Cuts;
+use super::tables::{Alphabet, Vocabulary, byte_characters, read_vocabulary};
 
 /// Rules for digits that the crate reads wrongly, see [`check_digits`].
 const DIGITS: [&str; 2] = [r"\p{N}+", r"\p{N}{1,2}"];
 
 /// What a file says, ready to be used.
 pub struct TokenizerFile {
-    /// The tokenizer.
+    /// The tokenizer; without most of its vocabulary where `bytes` has it.
     pub inner: PipelineTokenizer,
-    /// Special tokens with their ids, in the order of the file.
-    pub specials: Vec<(String, u32)>,
-    /// Whether there are tokens that are looked for before the text is cut into words.
-    pub has_added: bool,
-    /// Whether its words are those of a byte-level BPE.
-    pub has_words: bool,
-    /// Where long words may be cut, if that is known to change no id.
-    pub cuts: Option<Cuts>,
-    /// The first of the ids that stand for bytes which the vocabulary lacks.
-    pub missing: Option<u32>,
+    /// Tokens that are looked for before the text is cut into words.
+    pub added: Added,
+    /// Its model, if that is a byte-level BPE.
+    pub bytes: Option<ByteLevel>,
 }
 
-/// The large parts of a BPE model as they stand in the file, which nobody but the crate parses.
-struct Tables<'j> {
-    vocabulary: &'j str,
-    merges: &'j str,
+/// The large parts of a BPE model as they stand in the file.
+pub struct Tables<'j> {
+    /// An object.
+    pub vocabulary: &'j str,
+    /// A list.
+    pub merges: &'j str,
 }
 
 impl TokenizerFile {
@@ -39,27 +39,53 @@ impl TokenizerFile {
     /// # Errors
     /// What is wrong with it.
     pub fn read(json: &str) -> Result<Self, String> {
-        let (mut value, tables) = split(json)?;
+        let (value, tables) = split(json)?;
         check_kind(&value)?;
         check_digits(&value["pre_tokenizer"])?;
-        let is_bytes = value["pre_tokenizer"].to_string().contains("\"ByteLevel\"");
+        if let Some(tables) = &tables
+            && value["pre_tokenizer"].to_string().contains("\"ByteLevel\"")
+            && is_plain(&value["model"])
+            && let Some(file) = Self::of_bytes(&value, tables)?
+        {
+            return Ok(file);
+        }
+        // Merges of the older form, two words in one text, are the crate's to convert.
+        let are_pairs =
+            |tables: &&Tables<'_>| tables.merges[1..].trim_start().starts_with(['[', ']']);
+        let canonical = match tables.as_ref().filter(are_pairs) {
+            Some(tables) => join(&value, tables.vocabulary, tables.merges)?,
+            None => canonical(json)?,
+        };
+        Self::open(&canonical, &value, None)
+    }
+
+    /// A byte-level BPE, of whose vocabulary the crate gets what it needs to open; `None` where it
+    /// is none after all, or has too many ids.
+    fn of_bytes(value: &Value, tables: &Tables<'_>) -> Result<Option<Self>, String> {
+        let known = read_vocabulary(tables.vocabulary)?;
         let added = value["added_tokens"].as_array().map_or(&[][..], Vec::as_slice);
-        let (specials, has_added) = (specials(added), !added.is_empty());
-        let first_free = added.iter().map(|token| after(token["id"].as_u64())).max().unwrap_or(0);
-        let vocabulary = match (&tables, is_bytes) {
-            (Some(tables), true) => Some(read_vocabulary(tables.vocabulary)?),
-            _ => None,
-        };
-        let lacking = vocabulary.as_ref().and_then(|known| lacking_bytes(known, first_free));
-        let cuts = vocabulary.as_ref().filter(|_| may_be_cut(&value["model"])).map(token_cuts);
-        let canonical = match &tables {
-            Some(tables) => join(&value, tables, lacking.as_ref().map(|(_, text)| text.as_str()))?,
-            None => canonical(&std::mem::take(&mut value).to_string())?,
-        };
-        let inner = tokenizers::from_json(&canonical).map_err(|error| error.to_string())?;
-        let has_words = matches!(inner.get_model(), PipelineModel::BPE(bpe) if bpe.is_byte_level());
-        let missing = lacking.map(|(first, _)| first);
-        Ok(Self { inner, specials, has_added, has_words, cuts, missing })
+        let ids = added.iter().filter_map(|token| token["id"].as_u64());
+        let last = known.values().map(|&id| u64::from(id)).chain(ids).max().unwrap_or(0);
+        if last + 256 > u64::from(MAX_ID) {
+            return Ok(None);
+        }
+        let (bytes, missing) = byte_tokens(&known, last as u32 + 1);
+        let needed = needed_tokens(&bytes, added, &known);
+        let canonical = join(value, &Value::Object(needed).to_string(), "[]")?;
+        let whole = value["model"]["ignore_merges"] == true;
+        let bpe = Bpe::new(bytes, &known, tables.merges, whole)?;
+        let cuts = (!whole).then(|| token_cuts(&known));
+        let file = Self::open(&canonical, value, Some(ByteLevel { bpe, cuts, missing }))?;
+        let is_right =
+            |model: &PipelineModel| matches!(model, PipelineModel::BPE(bpe) if bpe.is_byte_level());
+        Ok(is_right(file.inner.get_model()).then_some(file))
+    }
+
+    fn open(canonical: &str, value: &Value, bytes: Option<ByteLevel>) -> Result<Self, String> {
+        let inner = tokenizers::from_json(canonical).map_err(|error| error.to_string())?;
+        let added = value["added_tokens"].as_array().map_or(&[][..], Vec::as_slice);
+        let added = Added::new(added, &inner);
+        Ok(Self { inner, added, bytes })
     }
 }
 
@@ -67,9 +93,11 @@ fn canonical(json: &str) -> Result<String, String> {
     tokenizers::canonicalize_str(json).map_err(|error| error.to_string())
 }
 
-/// The file as a value, a BPE model's vocabulary and merges left out: parsing them three times
-/// would take half the time of opening.
-fn split(json: &str) -> Result<(Value, Option<Tables<'_>>), String> {
+/// The file as a value, a BPE model's vocabulary and merges left out.
+///
+/// # Errors
+/// Why it is no JSON.
+pub fn split(json: &str) -> Result<(Value, Option<Tables<'_>>), String> {
     let whole = || serde_json::from_str(json).map_err(|error| error.to_string());
     let parts: Result<BTreeMap<String, &RawValue>, _> = serde_json::from_str(json);
     let Ok(mut parts) = parts else { return Ok((whole()?, None)) };
@@ -82,9 +110,7 @@ fn split(json: &str) -> Result<(Value, Option<Tables<'_>>), String> {
         return Ok((whole()?, None));
     };
     let (vocabulary, merges) = (vocabulary.get(), merges.get());
-    // Merges of the older form, two words in one text, are the crate's to convert.
-    let are_pairs = merges[1..].trim_start().starts_with(['[', ']']);
-    if !is_bpe || !vocabulary.starts_with('{') || !are_pairs {
+    if !is_bpe || !vocabulary.starts_with('{') || !merges.starts_with('[') {
         return Ok((whole()?, None));
     }
     let read = |parts: BTreeMap<String, &RawValue>| -> Result<Value, String> {
@@ -98,40 +124,21 @@ fn split(json: &str) -> Result<(Value, Option<Tables<'_>>), String> {
     Ok((value, Some(Tables { vocabulary, merges })))
 }
 
-/// The canonical form with vocabulary and merges put back, and `more` entries in the vocabulary.
-fn join(value: &Value, tables: &Tables<'_>, more: Option<&str>) -> Result<String, String> {
-    const PLACES: [&str; 2] = ["\"vocab\": {}", "\"merges\": []"];
+/// The canonical form with a vocabulary and merges put in.
+fn join(value: &Value, vocabulary: &str, merges: &str) -> Result<String, String> {
     let mut head = value.clone();
-    head["model"]["vocab"] = Value::Object(serde_json::Map::new());
+    head["model"]["vocab"] = Value::Object(Map::new());
     head["model"]["merges"] = Value::Array(Vec::new());
-    let head = canonical(&head.to_string())?;
-    let mut vocabulary = tables.vocabulary.to_owned();
-    if let Some(more) = more {
-        vocabulary.truncate(vocabulary.len() - 1);
-        vocabulary.push_str(more);
-        vocabulary.push('}');
-    }
-    let filled = [format!("\"vocab\": {vocabulary}"), format!("\"merges\": {}", tables.merges)];
-    let mut out = head;
-    for (place, filled) in PLACES.iter().zip(filled) {
+    let mut out = canonical(&head.to_string())?;
+    let places = [("\"vocab\": {}", vocabulary), ("\"merges\": []", merges)];
+    for (place, filled) in places {
         let Some(at) = out.find(place) else {
             return Err(format!("a model without {place} in its canonical form"));
         };
-        out.replace_range(at..at + place.len(), &filled);
+        let name = place.split_once(": ").map_or(place, |(name, _)| name);
+        out.replace_range(at..at + place.len(), &format!("{name}: {filled}"));
     }
     Ok(out)
-}
-
-fn after(id: Option<u64>) -> u64 {
-    id.map_or(0, |id| id + 1)
-}
-
-fn specials(added: &[Value]) -> Vec<(String, u32)> {
-    let specials = added.iter().filter(|token| token["special"] == true).filter_map(|token| {
-        let id = u32::try_from(token["id"].as_u64()?).ok()?;
-        Some((token["content"].as_str()?.to_owned(), id))
-    });
-    specials.filter(|(content, _)| !content.is_empty()).collect()
 }
 
 /// Says what is wrong with a file that parses as JSON but is no tokenizer.
@@ -158,56 +165,56 @@ fn check_digits(pre_tokenizer: &Value) -> Result<(), String> {
     }
 }
 
-fn read_vocabulary(json: &str) -> Result<HashMap<String, u64>, String> {
-    serde_json::from_str(json).map_err(|error| format!("a vocabulary with {error}"))
-}
-
-/// Tokens for the bytes that a byte-level vocabulary lacks, as SmolLM2's does and which
-/// tokenizers 1.0 refuses; their ids come after all others and are left out again.
-fn lacking_bytes(known: &HashMap<String, u64>, first_free: u64) -> Option<(u32, String)> {
-    let first = known.values().map(|&id| id + 1).max().unwrap_or(0).max(first_free);
-    let lacking = byte_characters().map(String::from).filter(|byte| !known.contains_key(byte));
-    let entries: Vec<String> =
-        (first..).zip(lacking).map(|(id, byte)| format!("{}: {id}", Value::String(byte))).collect();
-    let comma = if known.is_empty() { "" } else { "," };
-    let first = u32::try_from(first).ok()?;
-    (!entries.is_empty()).then(|| (first, format!("{comma}{}", entries.join(","))))
-}
-
-/// Whether tokens come of merges alone: not of a whole word's being in the vocabulary, and with
-/// nothing put before or behind a word.
-fn may_be_cut(model: &Value) -> bool {
+/// Whether tokens come of bytes and merges alone, with nothing put before or behind a word.
+fn is_plain(model: &Value) -> bool {
     let is_blank = |name: &str| matches!(model[name].as_str(), None | Some(""));
     let affixes = ["continuing_subword_prefix", "end_of_word_suffix"];
-    model["ignore_merges"] != true
-        && model["dropout"].is_null()
-        && affixes.into_iter().all(is_blank)
+    model["dropout"].as_f64().unwrap_or(0.0) == 0.0 && affixes.into_iter().all(is_blank)
 }
 
-fn token_cuts(vocabulary: &HashMap<String, u64>) -> Cuts {
-    let bytes: HashMap<char, u8> = byte_characters().zip(byte_order()).collect();
-    let tokens: Vec<Vec<u8>> = vocabulary
-        .keys()
-        .filter_map(|token| token.chars().map(|shown| bytes.get(&shown).copied()).collect())
+/// The token of each byte. Bytes that a vocabulary lacks, as SmolLM2's does, get ids from
+/// `free` on, which are left out of what is encoded; the first of these comes back too.
+fn byte_tokens(known: &Vocabulary<'_>, free: u32) -> ([u32; 256], Option<u32>) {
+    let mut ids = [0; 256];
+    let mut next = free;
+    for (byte, shown) in byte_characters() {
+        ids[byte as usize] =
+            known.get(shown.encode_utf8(&mut [0; 4]) as &str).copied().unwrap_or_else(|| {
+                next += 1;
+                next - 1
+            });
+    }
+    (ids, (next > free).then_some(free))
+}
+
+/// What the crate wants to find in a vocabulary: all bytes, and added tokens with their ids.
+fn needed_tokens(
+    bytes: &[u32; 256],
+    added: &[Value],
+    known: &Vocabulary<'_>,
+) -> Map<String, Value> {
+    let mut needed: Map<String, Value> = byte_characters()
+        .map(|(byte, shown)| (shown.to_string(), bytes[byte as usize].into()))
         .collect();
-    Cuts::new(tokens.iter().map(Vec::as_slice))
+    for token in added {
+        if let Some(content) = token["content"].as_str() {
+            let id = known.get(content).map_or_else(|| token["id"].clone(), |&id| id.into());
+            needed.insert(content.to_owned(), id);
+        }
+    }
+    needed
 }
 
-fn is_shown(byte: u8) -> bool {
-    matches!(byte, 33..=126 | 161..=172 | 174..=255)
-}
-
-/// The 256 bytes, those that are shown as they are before the others.
-fn byte_order() -> impl Iterator<Item = u8> {
-    let hidden = (0..=255).filter(|&byte| !is_shown(byte));
-    (0..=255).filter(|&byte| is_shown(byte)).chain(hidden)
-}
-
-/// The characters that stand for them in byte-level vocabularies.
-fn byte_characters() -> impl Iterator<Item = char> {
-    let shown = (0..=255).filter(|&byte| is_shown(byte)).map(char::from);
-    let hidden = (0..=255).filter(|&byte| !is_shown(byte)).count() as u32;
-    shown.chain((256..256 + hidden).filter_map(char::from_u32))
+fn token_cuts(known: &Vocabulary<'_>) -> Cuts {
+    let alphabet = Alphabet::default();
+    let mut cuts = Cuts::default();
+    let mut bytes = Vec::new();
+    for token in known.keys() {
+        if alphabet.spell(token, &mut bytes) {
+            cuts.learn(&bytes);
+        }
+    }
+    cuts
 }
 
 #[cfg(test)]
@@ -215,28 +222,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_have_the_characters_of_gpt2() {
-        let shown: HashMap<u8, char> = byte_order().zip(byte_characters()).collect();
-        assert_eq!(shown.len(), 256);
-        assert_eq!([shown[&b'a'], shown[&b' '], shown[&b'\n'], shown[&0xad]], ['a', 'Ġ', 'Ċ', 'Ń']);
-    }
-
-    #[test]
     fn lacking_bytes_come_after_all_ids() {
-        let known = byte_characters().skip(1).map(String::from).zip(10..).collect();
-        let found = lacking_bytes(&known, 300);
-        assert_eq!(found, Some((300, ",\"!\": 300".to_owned())));
-        assert_eq!(lacking_bytes(&known, 0).map(|(first, _)| first), Some(265));
-        let all = byte_characters().map(String::from).zip(0..).collect();
-        assert_eq!(lacking_bytes(&all, 0), None);
+        let names: Vec<String> =
+            byte_characters().skip(1).map(|(_, shown)| shown.to_string()).collect();
+        let known: Vocabulary<'_> = names.into_iter().map(String::into).zip(10..).collect();
+        let (bytes, missing) = byte_tokens(&known, 300);
+        assert_eq!(missing, Some(300));
+        assert_eq!([bytes[b'!' as usize], bytes[b'"' as usize]], [300, 10]);
+        let all: Vocabulary<'_> =
+            byte_characters().map(|(_, shown)| shown.to_string().into()).zip(0..).collect();
+        assert_eq!(byte_tokens(&all, 300).1, None);
     }
 
     #[test]
-    fn older_merges_are_left_to_the_crate() {
+    fn large_tables_are_left_unparsed() {
         let pairs = r#"{"model": {"type": "BPE", "vocab": {"a": 0}, "merges": [["a", "a"]]}}"#;
         assert!(split(pairs).is_ok_and(|(_, tables)| tables.is_some()));
-        let words = pairs.replace(r#"["a", "a"]"#, r#""a a""#);
-        assert!(split(&words).is_ok_and(|(_, tables)| tables.is_none()));
+        let other = pairs.replace("BPE", "WordPiece");
+        assert!(split(&other).is_ok_and(|(_, tables)| tables.is_none()));
         assert!(split("{").is_err());
     }
 }

@@ -5,17 +5,24 @@
 //!    ─► pack (which records share a row) ─► batches of rows
 //! ```
 
+mod added;
+mod bpe;
+mod byte_level;
 pub mod chat;
 mod columns;
 mod cuts;
 pub mod encoded;
 pub mod encoder;
 mod file;
+mod identity;
+mod nfc;
 pub mod rows;
 pub mod store;
+mod tables;
 mod words;
 
 pub use chat::{Chat, ChatScratch, Drop, Paths, SpecialInText, TRAINED};
 pub use encoded::{Encoded, Limits, Totals};
 pub use encoder::{Encoder, Scratch};
+pub use identity::identity;
 pub use store::TokenPool;

@@ -1,29 +1,34 @@
 //! What words encode to: a table in front of the model, as words come again and again.
 //!
 //! A word of up to 15 bytes is its own key, so a hit is always right; longer ones rarely repeat
-//! and go to the model. The table has a fixed size: a full neighbourhood gives up its first slot.
+//! and are merged anew. The table has a fixed size: a full neighbourhood gives up its first slot.
 
 /// Longest word that is kept, in bytes.
 pub const MAX_WORD: usize = 15;
 /// Ids of a word that stand in its slot.
-pub const INLINE: usize = 3;
+const INLINE: usize = 3;
 /// Slots; 32 bytes each.
 const SLOTS: usize = 1 << 18;
 /// Slots that a word may be in.
 const NEAR: usize = 4;
-/// Ids that are kept beside the slots; beyond them longer lists go to the model.
+/// Ids that are kept beside the slots; beyond them words of more ids are merged anew.
 const MAX_SPILLED: usize = 1 << 20;
 
-/// A word of up to [`MAX_WORD`] bytes with its length; zero for none.
+/// A word of up to [`MAX_WORD`] bytes with its length; zero for a free slot.
 pub type Key = [u64; 2];
+
+/// The key of all words that have none, which no slot has.
+pub const LONG: Key = [0, u64::MAX];
+
+/// Ids that [`Words::write`] writes at once, needed or not.
+pub const ROOM: usize = INLINE + 1;
 
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C, align(32))]
 struct Slot {
     key: Key,
-    /// The ids, or where they begin among the spilled ones.
-    ids: [u32; INLINE],
-    count: u32,
+    /// The ids, or where they begin among the spilled ones; then their number.
+    ids: [u32; ROOM],
 }
 
 /// Ids of words seen before.
@@ -41,7 +46,7 @@ impl Default for Words {
 
 impl Words {
     /// Where the word of a key would be first; the processor begins to load it.
-    #[inline]
+    #[inline(always)]
     pub fn home(&self, key: Key) -> usize {
         let product = u128::from(key[0] ^ 0x9e37_79b9_7f4a_7c15)
             * u128::from((key[1] ^ 0xd6e8_feb8_6659_fd93) | 1);
@@ -50,25 +55,39 @@ impl Words {
         home
     }
 
-    /// Appends the ids of a word to `out` at `at`, which has room for [`INLINE`] ids; gives
-    /// their number, or `None` where the word is not known.
-    #[inline]
-    pub fn write(&self, key: Key, home: usize, out: &mut Vec<u32>, at: usize) -> Option<usize> {
-        let slot = self.slots[home..home + NEAR].iter().find(|slot| slot.key == key)?;
-        let count = slot.count as usize;
-        if count <= INLINE {
-            out[at..at + INLINE].copy_from_slice(&slot.ids);
-        } else {
-            let start = slot.ids[0] as usize;
-            make_room(out, at, count + INLINE);
-            out[at..at + count].copy_from_slice(&self.spilled[start..start + count]);
+    /// Appends the ids of a word to `out`, which has spare room for [`ROOM`]; false where it is
+    /// not known, or has more ids.
+    #[inline(always)]
+    pub fn write(&self, key: Key, home: usize, out: &mut Vec<u32>) -> bool {
+        let slot = match self.slots[home].key == key {
+            true => &self.slots[home],
+            false => match self.slots[home + 1..home + NEAR].iter().find(|slot| slot.key == key) {
+                Some(slot) => slot,
+                None => return false,
+            },
+        };
+        let count = slot.ids[INLINE] as usize;
+        if count > INLINE {
+            return false;
         }
-        Some(count)
+        // One store of known length and a length are faster than a copy of unknown length.
+        out.extend_from_slice(&slot.ids);
+        out.truncate(out.len() - ROOM + count);
+        true
+    }
+
+    /// The same for a word of more ids.
+    pub fn write_long(&self, key: Key, home: usize, out: &mut Vec<u32>) -> bool {
+        let slot = self.slots[home..home + NEAR].iter().find(|slot| slot.key == key);
+        let Some(&Slot { ids: [start, .., count], .. }) = slot else { return false };
+        out.extend_from_slice(&self.spilled[start as usize..][..count as usize]);
+        true
     }
 
     /// Keeps the ids of a word.
     pub fn keep(&mut self, key: Key, home: usize, ids: &[u32]) {
-        let mut slot = Slot { key, ids: [0; INLINE], count: ids.len() as u32 };
+        let mut slot = Slot { key, ids: [0; ROOM] };
+        slot.ids[INLINE] = ids.len() as u32;
         if ids.len() <= INLINE {
             slot.ids[..ids.len()].copy_from_slice(ids);
         } else if self.spilled.len() + ids.len() <= MAX_SPILLED {
@@ -83,20 +102,12 @@ impl Words {
     }
 }
 
-/// Makes `out` long enough for `more` values from `at` on.
-#[inline]
-pub fn make_room(out: &mut Vec<u32>, at: usize, more: usize) {
-    if out.len() < at + more {
-        out.resize((at + more) * 2, 0);
-    }
-}
-
-/// The key of `text[start..end]`, which is not empty; zero where it is longer than a key.
-#[inline]
+/// The key of `text[start..end]`, which is not empty; [`LONG`] where it is longer than a key.
+#[inline(always)]
 pub fn key(text: &[u8], start: usize, end: usize) -> Key {
     let length = end - start;
     if length > MAX_WORD {
-        return [0; 2];
+        return LONG;
     }
     let mut bytes = [0; 16];
     match text.get(start..start + 16) {
@@ -129,7 +140,7 @@ mod tests {
         let text = b"the cat\0 and another one";
         assert_eq!(key(text, 0, 3), key(b"the", 0, 3));
         assert_ne!(key(text, 4, 7), key(text, 4, 8));
-        assert_eq!(key(text, 0, 16), [0; 2]);
+        assert_eq!(key(text, 0, 16), LONG);
     }
 
     #[test]
@@ -138,11 +149,12 @@ mod tests {
         for (word, ids) in [("a", vec![1]), ("bcd", vec![1, 2, 3]), ("efgh", vec![9, 8, 7, 6])] {
             let key = key(word.as_bytes(), 0, word.len());
             let home = words.home(key);
-            let mut out = vec![0; INLINE];
-            assert_eq!(words.write(key, home, &mut out, 0), None);
+            let mut out = Vec::with_capacity(ROOM);
+            assert!(!words.write(key, home, &mut out) && !words.write_long(key, home, &mut out));
             words.keep(key, home, &ids);
-            assert_eq!(words.write(key, home, &mut out, 0), Some(ids.len()));
-            assert_eq!(out[..ids.len()], ids);
+            assert_eq!(words.write(key, home, &mut out), ids.len() <= INLINE);
+            assert!(ids.len() <= INLINE || words.write_long(key, home, &mut out));
+            assert_eq!(out, ids);
         }
     }
 }
