@@ -15,6 +15,7 @@ import torch
 import trl
 from transformers import PrinterCallback, ProgressCallback
 
+from lmmixup.train import checkpoint
 from lmmixup.train.apart import Apart
 from lmmixup.train.arguments import trackers, values_of
 from lmmixup.train.callbacks import Mended, Started
@@ -43,7 +44,7 @@ def train(job: Job, show: Callable[[str], None]) -> None:
 
     Raises:
         TrainError: The loss is no finite number.
-        FileError: A checkpoint could not be saved.
+        FileError: A checkpoint or the model could not be saved.
         RewardError: More outputs could not be scored than allowed.
     """
     be_quiet()
@@ -62,7 +63,8 @@ def train(job: Job, show: Callable[[str], None]) -> None:
         trainer.add_callback(Mended())
     trainer.show = show
     trainer.train(resume_from_checkpoint=None if resumed is None else str(resumed))
-    _save(job, trainer)
+    with checkpoint.saving("the trained model", job.checkpoints):
+        _save(job, trainer)
     if "wandb" in trackers(job.config)[0]:
         import wandb  # noqa: PLC0415
 
