@@ -29,6 +29,13 @@ def losses(entries: list[dict[str, Any]]) -> list[float]:
     return [entry["loss"] for entry in entries if "loss" in entry]
 
 
+def raises(error: Exception) -> Callable[..., None]:
+    def call(*args: Any) -> None:
+        raise error
+
+    return call
+
+
 def test_the_finished_folder(train: Callable[..., Any], tmp_path: Path, mixture: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -86,6 +93,21 @@ def test_a_stopped_training_goes_on_as_if_it_had_not(
     )
     assert smaller == pytest.approx(whole, abs=2e-5)
     assert smaller[:2] == whole[:2]
+
+
+def test_one_killed_after_its_last_update_does_none_on_top(
+    train: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lmmixup.train import worker
+
+    whole = train("sft", "whole", *SHORT)
+    with monkeypatch.context() as patch:
+        patch.setattr(worker, "_save", raises(RuntimeError("killed")))
+        with pytest.raises(FileError, match=r"model could not be saved: killed .* checkpoint-4 is"):
+            train("sft", "out", *SHORT)
+    assert losses(train("sft", "out", *SHORT)) == losses(whole)
+    one, other = (tmp_path / name / "sft/model.safetensors" for name in ("whole", "out"))
+    assert one.read_bytes() == other.read_bytes()
 
 
 def test_only_the_last_checkpoints_stay(

@@ -43,6 +43,7 @@ class Guarded:
     # Of TRL's trainer:
     accelerator: Any
     args: Any
+    control: Any
     model: Any
     state: Any
     _metrics: Any
@@ -68,6 +69,13 @@ class Guarded:
 
     def _send_telemetry(self) -> None:
         """Sends nothing: TRL would report each training."""
+
+    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
+        """As TRL's; one that was killed after its last update does none on top."""
+        if self.state.global_step >= self.state.max_steps:
+            self.control.should_training_stop = True
+            return
+        super()._run_epoch(*args, **kwargs)  # type: ignore[misc]
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         """As TRL's; a loss that is no finite number ends the training."""
