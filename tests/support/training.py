@@ -26,6 +26,31 @@ STEPS = ("--max-steps", "5", "--batch-size", "4", "--save-every", "2", "--learni
 
 TWO = ("--processes", "2", "--micro-batch-size", "2")
 
+KILLER = '''
+"""Ends the named process by SIGKILL when its time has come."""
+import os, signal, threading, time
+if os.environ.get("RANK") == os.environ["KILL_RANK"] and os.environ.get("TORCHELASTIC_RUN_ID"):
+    def watch():
+        work, when = os.environ["KILL_WORK"], os.environ["KILL_WHEN"]
+        log, saving = os.path.join(work, "log.jsonl"), os.path.join(work, "checkpoints/.saving")
+        def steps():
+            return open(log).read().count('"loss"') if os.path.exists(log) else 0
+        before = steps()
+        while True:
+            if when == "step 3":
+                due = steps() >= 3
+            elif when == "saving checkpoint 4":
+                due = os.path.exists(os.path.join(saving, "checkpoint-4"))
+            else:
+                due = steps() > before
+            if due:
+                time.sleep(float(os.environ["KILL_AFTER_S"]))
+                os.kill(os.getpid(), signal.SIGKILL)
+            time.sleep(0.002)
+    threading.Thread(target=watch, daemon=True).start()
+'''
+"""Code of `at_start`: what KILL_RANK, KILL_WHEN, KILL_AFTER_S and KILL_WORK say is done."""
+
 
 def invoke(kind: str, output: Path, paths: dict[str, Any], *options: str) -> Result:
     """`lmmixup train KIND` on the CPU with the smallest batches."""

@@ -131,6 +131,17 @@ def test_steps_that_were_done_again_are_once_in_the_log(tmp_path: Path) -> None:
     assert json.loads(path.read_text().splitlines()[0]) == {"step": 1, "loss": 5.0}
 
 
+def test_a_line_that_a_full_disk_cut_is_taken_away(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    log.mend(path)
+    assert not path.exists()
+    path.write_text('{"step": 1, "loss": 2.0}\n{"step": 2, "lo')
+    for _ in range(2):
+        log.mend(path)
+    log.append(path, {"step": 2, "loss": 1.0})
+    assert [entry["loss"] for entry in log.read(path)] == [2.0, 1.0]
+
+
 def test_the_table_lines_up() -> None:
     entry = {"step": 12, "loss": 1.5, "learning_rate": 1e-6, "tokens_per_s": 12345.0}
     line = log.line("sft", entry)

@@ -11,7 +11,7 @@ import pytest
 import tiny_mixer
 from training import invoke
 
-from lmmixup.errors import DataError, LmmixupError
+from lmmixup.errors import ArgumentError, DataError, LmmixupError
 
 RECORDS = Path(__file__).resolve().parents[2] / "examples" / "rated.jsonl"
 
@@ -117,6 +117,8 @@ def test_rewards_that_cannot_work(paths: dict[str, Any], tmp_path: Path) -> None
         ("sft", ("--report-to", "tensorbord"), "did you mean 'tensorboard'?"),
         ("sft", ("--batch-size", "32"), "24 samples do not fill one batch of 32"),
         ("sft", ("--zero", "3", "--lora-rank", "2", "--offload"), "LoRA under ZeRO-3 with offload"),
+        ("sft", ("--lora-rank", "2", "--lora-targets", "lm_head"), "TRL would never train"),
+        ("sft", ("--set", "trl.save_only_model=true"), "could not go on as it was"),
         ("sft", ("--zero", "2", "--precision", "bf16"), "ZeRO on a CPU trains in fp32 only"),
         ("sft", ("--gpus", "2"), "--gpus goes neither with --cpu"),
         (
@@ -133,6 +135,15 @@ def test_settings_that_do_not_go_together(
     kind: str, options: tuple[str, ...], message: str, paths: dict[str, Any], tmp_path: Path
 ) -> None:
     assert message in refused(kind, tmp_path / "out", paths, *options)
+
+
+def test_what_trl_refuses_is_one_line(paths: dict[str, Any], tmp_path: Path) -> None:
+    given = ("--set", "trl.steps_per_generation=2", "--batch-size", "2", "--micro-batch-size", "8")
+    result = invoke("grpo", tmp_path / "out", paths, *given)
+    assert isinstance(result.exception, ArgumentError)
+    assert "TRL's GRPOConfig refuses the settings: 'generation_batch_size' and" in str(
+        result.exception
+    )
 
 
 def test_kernels_that_are_not_there(

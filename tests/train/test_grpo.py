@@ -92,6 +92,27 @@ def test_the_kernels_head_makes_the_same_curve(
             assert one[key] == pytest.approx(other[key], rel=1e-3, abs=1e-6), key
 
 
+@pytest.mark.parametrize("loss_type", ["dapo", "bnpo", "dr_grpo"])
+@pytest.mark.usefixtures("varied")
+def test_other_losses_train_and_score_once_a_round(
+    loss_type: str, train: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lmmixup.rewards import Rewards
+
+    before, sizes = Rewards.look, []
+
+    def look(self: Any, completions: Sequence[Any], **columns: Any) -> Any:
+        sizes.append(len(completions))
+        return before(self, completions, **columns)
+
+    monkeypatch.setattr(Rewards, "look", look)
+    log = train("grpo", "out", *SHORT, "--max-steps", "2", "--micro-batch-size", "2",
+                "--loss-type", loss_type)  # fmt: skip
+    assert [entry["grad_norm"] > 0 for entry in log] == [True, True]
+    # The check before training, then all outputs of an update at once.
+    assert sizes[1:] == [8, 8]
+
+
 def test_a_reward_that_fails_is_said_before_training(
     model: Path, mixture: Path, library_folder: Path, tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

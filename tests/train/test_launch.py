@@ -12,7 +12,7 @@ from shutil import copytree
 from typing import TYPE_CHECKING
 
 import pytest
-from training import ROOT, STEPS, TWO, at_start, command, read_log, start
+from training import KILLER, ROOT, STEPS, TWO, at_start, command, read_log, start
 
 from lmmixup.train import checkpoint, export, log
 
@@ -23,30 +23,6 @@ pytestmark = [
     pytest.mark.torch, pytest.mark.slow, pytest.mark.timeout(900),
     pytest.mark.filterwarnings("ignore"),
 ]  # fmt: skip
-
-KILLER = '''
-"""Ends the named process by SIGKILL when its time has come."""
-import os, signal, threading, time
-if os.environ.get("RANK") == os.environ["KILL_RANK"] and os.environ.get("TORCHELASTIC_RUN_ID"):
-    def watch():
-        work, when = os.environ["KILL_WORK"], os.environ["KILL_WHEN"]
-        log, saving = os.path.join(work, "log.jsonl"), os.path.join(work, "checkpoints/.saving")
-        def steps():
-            return open(log).read().count('"loss"') if os.path.exists(log) else 0
-        before = steps()
-        while True:
-            if when == "step 3":
-                due = steps() >= 3
-            elif when == "saving checkpoint 4":
-                due = os.path.exists(os.path.join(saving, "checkpoint-4"))
-            else:
-                due = steps() > before
-            if due:
-                time.sleep(float(os.environ["KILL_AFTER_S"]))
-                os.kill(os.getpid(), signal.SIGKILL)
-            time.sleep(0.002)
-    threading.Thread(target=watch, daemon=True).start()
-'''
 
 VARIED = """
 import varied_rewards

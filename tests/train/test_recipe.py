@@ -76,6 +76,8 @@ def test_batches_must_divide() -> None:
         resolve("sft", given={"micro_batch_size": 4, "processes": 3})
     with pytest.raises(ArgumentError, match=r"save_every must be a multiple of .* 8, got 100"):
         resolve("grpo", given={"rollout_batch_size": 128})
+    with pytest.raises(ArgumentError, match=r"save_every must be a multiple of .* = 3, got 100"):
+        resolve("grpo", assignments=["trl.num_iterations=3"])
 
 
 @pytest.mark.parametrize(

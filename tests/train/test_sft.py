@@ -6,16 +6,17 @@ import json
 import resource
 import shutil
 import signal
+import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from training import invoke, stop_after
+from training import STEPS, command, invoke, read_log, start, stop_after
 
 from lmmixup.errors import FileError, OutputExistsError, TrainError
-from lmmixup.train import checkpoint
+from lmmixup.train import checkpoint, log
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 pytestmark = [pytest.mark.torch, pytest.mark.filterwarnings("ignore")]
@@ -24,22 +25,33 @@ SHORT = ("--max-steps", "4", "--batch-size", "4", "--micro-batch-size", "4",
          "--learning-rate", "0.003")  # fmt: skip
 
 
-def losses(log: list[dict[str, Any]]) -> list[float]:
-    return [entry["loss"] for entry in log]
+def losses(entries: list[dict[str, Any]]) -> list[float]:
+    return [entry["loss"] for entry in entries if "loss" in entry]
+
+
+def raises(error: Exception) -> Callable[..., None]:
+    def call(*args: Any) -> None:
+        raise error
+
+    return call
 
 
 def test_the_finished_folder(train: Callable[..., Any], tmp_path: Path, mixture: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    log = train("sft", "out", *SHORT, "--eval-every", "2")
-    assert losses(log)[-1] < losses(log)[0]
+    curve = losses(train("sft", "out", *SHORT, "--eval-every", "2"))
+    assert curve[-1] < curve[0]
     out = tmp_path / "out" / "sft"
     manifest = json.loads((out / "manifest.json").read_text())
     assert manifest["counts"]["input"] == manifest["counts"]["kept"] == 24
     assert manifest["figures"]["steps"] == 4
-    assert manifest["figures"]["loss"] == pytest.approx(losses(log)[-1])
+    assert manifest["figures"]["loss"] == pytest.approx(curve[-1])
     assert "eval_loss" in manifest["figures"]
-    assert manifest["inputs"][0]["sha256"] in (out / "README.md").read_text()
+    card = (out / "README.md").read_text()
+    assert manifest["inputs"][0]["sha256"] in card
+    assert f"| loss | {manifest['figures']['loss']:,.6g} |" in card
+    assert '"learning_rate": 0.003' in card.partition("## Recipe")[2]
+    assert manifest["figures"]["peak_memory_gb"] > 0.1
     assert (out / "curves.png").read_bytes().startswith(b"\x89PNG")
     assert list((out / "tensorboard").iterdir())
     assert not list(out.rglob("*.bin"))  # no pickle
@@ -54,8 +66,10 @@ def test_the_finished_folder(train: Callable[..., Any], tmp_path: Path, mixture:
 def test_one_curve_for_one_seed_and_for_equal_batches(train: Callable[..., Any]) -> None:
     once = losses(train("sft", "once", *SHORT))
     assert losses(train("sft", "again", *SHORT)) == once
-    parts = losses(train("sft", "parts", *SHORT, "--micro-batch-size", "1"))
-    assert parts == pytest.approx(once, abs=2e-5)
+    eight = ("--max-steps", "2", "--batch-size", "8", "--learning-rate", "0.003")
+    at_once = losses(train("sft", "at_once", *eight, "--micro-batch-size", "8"))
+    parts = losses(train("sft", "parts", *eight, "--micro-batch-size", "1"))
+    assert parts == pytest.approx(at_once, abs=2e-5)
     assert losses(train("sft", "other", *SHORT, "--seed", "1")) != pytest.approx(once, abs=1e-3)
 
 
@@ -79,6 +93,21 @@ def test_a_stopped_training_goes_on_as_if_it_had_not(
     )
     assert smaller == pytest.approx(whole, abs=2e-5)
     assert smaller[:2] == whole[:2]
+
+
+def test_one_killed_after_its_last_update_does_none_on_top(
+    train: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from lmmixup.train import worker
+
+    whole = train("sft", "whole", *SHORT)
+    with monkeypatch.context() as patch:
+        patch.setattr(worker, "_save", raises(RuntimeError("killed")))
+        with pytest.raises(FileError, match=r"model could not be saved: killed .* checkpoint-4 is"):
+            train("sft", "out", *SHORT)
+    assert losses(train("sft", "out", *SHORT)) == losses(whole)
+    one, other = (tmp_path / name / "sft/model.safetensors" for name in ("whole", "out"))
+    assert one.read_bytes() == other.read_bytes()
 
 
 def test_only_the_last_checkpoints_stay(
@@ -127,6 +156,27 @@ def test_nan_ends_it_and_names_the_batch(
     assert all(name.startswith("rt-") for name in said["ids"])
 
 
+def test_gradients_that_are_no_numbers_end_it_before_they_are_saved(
+    train: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import trl
+
+    before = trl.SFTTrainer._get_grad_norm
+
+    def grad_norm(self: Any, *args: Any, **kwargs: Any) -> Any:
+        norm = before(self, *args, **kwargs)
+        return norm * float("inf") if self.state.global_step == 1 else norm
+
+    monkeypatch.setattr(trl.SFTTrainer, "_get_grad_norm", grad_norm)
+    with pytest.raises(TrainError, match="the gradient norm of step 2 is inf; the ids of its"):
+        train("sft", "out", *SHORT, "--save-every", "1", "--micro-batch-size", "2")
+    work = tmp_path / "out/.sft.partial/work"
+    said = json.loads((work / "nan_batch.json").read_text())
+    assert (said["step"], len(said["ids"])) == (2, 4)
+    kept = work / "checkpoints"
+    assert checkpoint.last_whole(kept) == kept / "checkpoint-1"
+
+
 def test_a_full_disk_leaves_the_last_checkpoint(
     train: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -155,6 +205,65 @@ def test_a_full_disk_leaves_the_last_checkpoint(
         signal.signal(signal.SIGXFSZ, handler)
     monkeypatch.undo()
     assert losses(train("sft", "out", *options)) == whole
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
+    """Mounts a file system in memory, or makes it larger."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    is_mounted = False
+
+    def sized(size: str) -> Path:
+        nonlocal is_mounted
+        options = f"size={size}" + (",remount" if is_mounted else "")
+        given = ["mount", "-t", "tmpfs", "-o", options, "tmpfs", str(folder)]
+        done = subprocess.run(given, capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"no file system can be mounted here: {done.stderr.strip()}")
+        is_mounted = True
+        return folder
+
+    if shutil.which("mount") is None:
+        pytest.skip("no file system can be mounted here: there is no `mount`")
+    yield sized
+    if is_mounted:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def kilobytes(folder: Path, *names: str) -> float:
+    """What a folder takes of a disk, or some of its files."""
+    files = [folder / name for name in names] or folder.rglob("*")
+    return sum(file.stat().st_blocks / 2 for file in files)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("num_checkpoints", "num_models", "what", "last"),
+    [
+        (1.6, 0, "checkpoint 5", "checkpoint-4 is whole"),
+        (2, 0.6, "the trained model", "checkpoint-5 is whole"),
+        (2, 1.6, "the finished model", "checkpoint-5 is whole"),
+    ],
+)
+def test_a_disk_that_is_really_full(
+    num_checkpoints: float, num_models: float, what: str, last: str, *, alone: Path,
+    small_disk: Callable[[str], Path], model: Path, mixture: Path,
+) -> None:  # fmt: skip
+    saved = kilobytes(alone / "stopped/.sft.partial/work/checkpoints/checkpoint-2")
+    made = kilobytes(alone / "whole/sft", "model.safetensors", "tokenizer.json")
+    out = small_disk(f"{num_checkpoints * saved + num_models * made + 32:.0f}k") / "out"
+    paths, options = {"model": model, "data": mixture}, (*STEPS, "--micro-batch-size", "4")
+    given = command("sft", out, paths, *options, "--save-every", "4")
+    done = start(given)
+    assert done.returncode == 1
+    assert f"{what} could not be saved: " in done.stderr
+    assert f"{last}; hint: make room on the disk" in done.stderr
+    assert "Traceback" not in done.stderr
+    small_disk("30m")
+    assert start(given).returncode == 0
+    whole = losses(read_log(alone / "whole/sft/log.jsonl"))
+    assert losses(log.read(out / "sft/log.jsonl")) == whole
 
 
 def test_adapters_are_merged_or_kept(train: Callable[..., Any], tmp_path: Path) -> None:

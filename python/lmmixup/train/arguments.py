@@ -34,12 +34,46 @@ def values_of(config: TrainConfig, output: Path, *, on_cpu: bool) -> dict[str, A
     return values | config.trl
 
 
-def _check_extras(config: TrainConfig, ours: dict[str, Any]) -> None:
+def trl_config(config: TrainConfig, values: dict[str, Any]) -> Any:
+    """TRL's config.
+
+    Args:
+        config: Ours.
+        values: What `values_of` made of it.
+
+    Raises:
+        ArgumentError: TRL refuses them.
+    """
+    kind = _kind(config)
+    try:
+        return kind(**values)
+    except (ValueError, TypeError) as error:
+        message = str(error).split("\n", maxsplit=1)[0]
+        raise ArgumentError(f"TRL's {kind.__name__} refuses the settings: {message}") from error
+
+
+def _kind(config: TrainConfig) -> Any:
     import trl  # noqa: PLC0415
 
-    kind = trl.GRPOConfig if isinstance(config, GrpoConfig) else trl.SFTConfig
+    return trl.GRPOConfig if isinstance(config, GrpoConfig) else trl.SFTConfig
+
+
+_BREAKS_RESUME = {
+    "auto_find_batch_size",
+    "ignore_data_skip",
+    "load_best_model_at_end",
+    "resume_from_checkpoint",
+    "save_only_model",
+}
+"""Arguments under which a run that was killed could not go on as it was."""
+
+
+def _check_extras(config: TrainConfig, ours: dict[str, Any]) -> None:
+    kind = _kind(config)
     known = {field.name for field in dataclasses.fields(kind)}
     for name in config.trl:
+        if name in _BREAKS_RESUME:
+            raise ArgumentError(f"trl.{name}: a run that was killed could not go on as it was")
         if name not in known:
             raise ArgumentError(f"trl.{name}: {kind.__name__} has no such argument"
                                 f"{nearest(name, known)}")  # fmt: skip

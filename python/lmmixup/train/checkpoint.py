@@ -10,9 +10,13 @@ import json
 import os
 import re
 import shutil
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from lmmixup.errors import FileError, LmmixupError
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 MARKER = "whole.json"
@@ -80,6 +84,41 @@ def describe(folder: Path) -> dict[str, Any]:
     """What the marker of a whole checkpoint says."""
     described: dict[str, Any] = json.loads((folder / MARKER).read_text())
     return described
+
+
+@contextmanager
+def saving(what: str, checkpoints: Path) -> Iterator[None]:
+    """Says what could not be saved, and from where the training goes on.
+
+    Args:
+        what: What is written inside.
+        checkpoints: Folder of all checkpoints.
+
+    Raises:
+        FileError: Something failed inside. torch and safetensors tell a full disk by errors of
+            their own kinds; those of other processes, which were lost, pass.
+    """
+    try:
+        yield
+    except LmmixupError:
+        raise
+    except Exception as error:
+        if _lost_another(error):
+            raise
+        last = last_whole(checkpoints)
+        goes_on = f"{last.name} is whole" if last else "there is no earlier checkpoint"
+        why = str(error).split("\n", maxsplit=1)[0] or type(error).__name__
+        free = shutil.disk_usage(checkpoints).free / 1e9
+        raise FileError(
+            f"{checkpoints}: {what} could not be saved: {why} ({free:.2f} GB are free there); "
+            f"{goes_on}; hint: make room on the disk, then the same command continues"
+        ) from error
+
+
+def _lost_another(error: Exception) -> bool:
+    """Whether an error is that of a collective whose other side is gone, by NCCL or gloo."""
+    kinds = {kind.__name__ for kind in type(error).__mro__}
+    return "DistError" in kinds or "gloo" in str(error)
 
 
 def tidy(checkpoints: Path, limit: int | None = None) -> None:

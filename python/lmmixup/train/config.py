@@ -155,6 +155,10 @@ class TrainConfig(LaunchConfig):
                 "LoRA under ZeRO-3 with offload is not supported: frozen weights would be moved "
                 "at every step; hint: --zero 2, or leave --offload out"
             )
+        if self.lora_rank and "lm_head" in self.lora_targets:
+            raise ValueError(
+                "lora_targets has lm_head, whose adapter TRL would never train; hint: leave it out"
+            )
         return self
 
 
@@ -218,7 +222,8 @@ class GrpoConfig(TrainConfig, RewardConfig):
     @property
     def updates_per_rollout(self) -> int:
         """Updates for which one round of outputs serves."""
-        return (self.rollout_batch_size or self.batch_size) // self.batch_size
+        rounds = (self.rollout_batch_size or self.batch_size) // self.batch_size
+        return rounds * int(self.trl.get("num_iterations", 1))
 
     @model_validator(mode="after")
     def _check_rollouts(self) -> Self:
@@ -230,9 +235,9 @@ class GrpoConfig(TrainConfig, RewardConfig):
             )
         if self.save_every % self.updates_per_rollout:
             raise ValueError(
-                "save_every must be a multiple of rollout_batch_size / batch_size = "
-                f"{self.updates_per_rollout}, got {self.save_every}: a checkpoint inside a round "
-                "of outputs could not go on as it was"
+                "save_every must be a multiple of rollout_batch_size / batch_size * "
+                f"trl.num_iterations = {self.updates_per_rollout}, got {self.save_every}: a "
+                "checkpoint inside a round of outputs could not go on as it was"
             )
         if self.rollouts != "transformers" and self.cpu:
             raise ValueError(f"rollouts {self.rollouts} need a GPU, but cpu is set")

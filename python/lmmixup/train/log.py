@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -63,6 +64,13 @@ def append(path: Path, entry: Mapping[str, Any]) -> None:
     """Adds an entry to the log file."""
     with path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(dict(entry)) + "\n")
+
+
+def mend(path: Path) -> None:
+    """Takes the last line away where a full disk cut it; its step is done again."""
+    if path.exists():
+        written = path.read_bytes()
+        os.truncate(path, written.rfind(b"\n") + 1)
 
 
 def read(path: Path) -> list[dict[str, Any]]:

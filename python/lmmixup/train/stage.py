@@ -152,6 +152,7 @@ def prepare(open_run: StageRun, data: Data, config: TrainConfig, *, is_here: boo
     kept = check(data, config, open_run.reporter, is_here=is_here and not is_trained)
     _count(open_run, data, kept)
     checkpoint.tidy(open_run.work / "checkpoints")
+    log.mend(open_run.work / "log.jsonl")
     model = config.model
     if is_gguf(model):
         model = str(unpack_gguf(model, open_run.work.absolute() / "model"))
@@ -222,7 +223,10 @@ def _count(open_run: StageRun, data: Data, kept: Kept) -> None:
 def _finish(open_run: StageRun, job: Job, data: Data) -> None:
     """Makes the finished folder of what the processes left."""
     config = job.config
-    write_model(job.final, open_run.folder, dtype=_saved_dtype(job), merge_lora=config.merge_lora)
+    with checkpoint.saving("the finished model", job.checkpoints):
+        write_model(
+            job.final, open_run.folder, dtype=_saved_dtype(job), merge_lora=config.merge_lora
+        )
     entries = log.read(job.log)
     (open_run.folder / "log.jsonl").write_text(
         "".join(json.dumps(entry) + "\n" for entry in entries)

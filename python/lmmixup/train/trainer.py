@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import json
 import math
-import shutil
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ import torch
 import trl
 from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
 
-from lmmixup.errors import FileError, TrainError
+from lmmixup.errors import TrainError
 from lmmixup.train import checkpoint, log
 from lmmixup.train.economy import in_bf16
 
@@ -44,6 +43,7 @@ class Guarded:
     # Of TRL's trainer:
     accelerator: Any
     args: Any
+    control: Any
     model: Any
     state: Any
     _metrics: Any
@@ -69,6 +69,13 @@ class Guarded:
 
     def _send_telemetry(self) -> None:
         """Sends nothing: TRL would report each training."""
+
+    def _run_epoch(self, *args: Any, **kwargs: Any) -> None:
+        """As TRL's; one that was killed after its last update does none on top."""
+        if self.state.global_step >= self.state.max_steps:
+            self.control.should_training_stop = True
+            return
+        super()._run_epoch(*args, **kwargs)  # type: ignore[misc]
 
     def training_step(self, *args: Any, **kwargs: Any) -> torch.Tensor:
         """As TRL's; a loss that is no finite number ends the training."""
@@ -117,30 +124,16 @@ class Guarded:
         step: int = self.state.global_step
         self._is_saving = True
         try:
-            super()._save_checkpoint(model, trial)  # type: ignore[misc]
-            self.accelerator.wait_for_everyone()
-            if self.args.should_save:
-                described = {"processes": self.args.world_size}
-                checkpoint.seal(self._checkpoints, step, described)
-                checkpoint.tidy(self._checkpoints, self.save_limit)
-        except Exception as error:
-            if _lost_another(error):
-                raise
-            # torch and safetensors tell a full disk by errors of their own kinds.
-            raise self._save_failed(step, error) from error
+            with checkpoint.saving(f"checkpoint {step}", self._checkpoints):
+                super()._save_checkpoint(model, trial)  # type: ignore[misc]
+                self.accelerator.wait_for_everyone()
+                if self.args.should_save:
+                    described = {"processes": self.args.world_size}
+                    checkpoint.seal(self._checkpoints, step, described)
+                    checkpoint.tidy(self._checkpoints, self.save_limit)
         finally:
             self._is_saving = False
         self.accelerator.wait_for_everyone()
-
-    def _save_failed(self, step: int, error: Exception) -> FileError:
-        last = checkpoint.last_whole(self._checkpoints)
-        goes_on = f"{last.name} is whole" if last else "there is no earlier checkpoint"
-        why = str(error).split("\n", maxsplit=1)[0] or type(error).__name__
-        free = shutil.disk_usage(self.folder).free / 1e9
-        return FileError(
-            f"{self._checkpoints}: checkpoint {step} could not be saved: {why} ({free:.2f} GB are "
-            f"free there); {goes_on}; hint: make room on the disk, then the same command continues"
-        )
 
     def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
         """As TRL's, with tokens a second, into our log and table too."""
@@ -162,11 +155,6 @@ class Guarded:
                 done = tokens - self._tokens_before
                 logs["tokens_per_s"] = done / max(now - self._time_before, 1e-9)
             self._tokens_before, self._time_before = tokens, now
-
-
-def _lost_another(error: Exception) -> bool:
-    """Whether an error is that of a collective whose other side is gone, by NCCL or gloo."""
-    return isinstance(error, torch.distributed.DistError) or "gloo" in str(error)
 
 
 class SftTrainer(Guarded, trl.SFTTrainer):  # type: ignore[misc]

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-import trl
 from transformers import PrinterCallback, ProgressCallback
 
+from lmmixup.train import checkpoint
 from lmmixup.train.apart import Apart
-from lmmixup.train.arguments import trackers, values_of
+from lmmixup.train.arguments import trackers, trl_config, values_of
 from lmmixup.train.callbacks import Mended, Started
 from lmmixup.train.checks import open_rewards
 from lmmixup.train.config import GrpoConfig, SftConfig
@@ -43,7 +43,7 @@ def train(job: Job, show: Callable[[str], None]) -> None:
 
     Raises:
         TrainError: The loss is no finite number.
-        FileError: A checkpoint could not be saved.
+        FileError: A checkpoint or the model could not be saved.
         RewardError: More outputs could not be scored than allowed.
     """
     be_quiet()
@@ -62,7 +62,8 @@ def train(job: Job, show: Callable[[str], None]) -> None:
         trainer.add_callback(Mended())
     trainer.show = show
     trainer.train(resume_from_checkpoint=None if resumed is None else str(resumed))
-    _save(job, trainer)
+    with checkpoint.saving("the trained model", job.checkpoints):
+        _save(job, trainer)
     if "wandb" in trackers(job.config)[0]:
         import wandb  # noqa: PLC0415
 
@@ -107,7 +108,7 @@ def _numel(weight: Any) -> int:
 def _sft(job: Job, values: dict[str, Any]) -> Any:
     config = job.config
     assert isinstance(config, SftConfig)  # noqa: S101
-    arguments = trl.SFTConfig(**values)  # before the model: ZeRO-3 spreads it while it is read
+    arguments = trl_config(config, values)  # before the model: ZeRO-3 spreads it while it is read
     tokenizer = load_tokenizer(config.model_copy(update={"model": job.model}))
     kept, evaluated = _rows(job, tokenizer)
     is_packed = isinstance(kept, PackedRows)
@@ -130,7 +131,7 @@ def _sft(job: Job, values: dict[str, Any]) -> Any:
 def _grpo(job: Job, values: dict[str, Any]) -> Any:
     config = job.config
     assert isinstance(config, GrpoConfig)  # noqa: S101
-    arguments = trl.GRPOConfig(**values)
+    arguments = trl_config(config, values)
     tokenizer = load_tokenizer(config.model_copy(update={"model": job.model}))
     kept, evaluated = _rows(job, tokenizer)
     trainer = grpo_trainer_class(config)(
