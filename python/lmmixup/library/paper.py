@@ -92,6 +92,7 @@ class PaperScorer:
             vectors_QD,
             k=self.k,
             table_HC=ops.posterior_table(self.k, self.prior_C, self.transition_CC),
+            method="auto",
             num_threads=num_threads,
             on_progress=reporter,
         )

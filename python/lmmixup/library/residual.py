@@ -14,6 +14,7 @@ from lmmixup import ops
 from lmmixup.library.calibration import Calibration, fit_calibration
 from lmmixup.library.head import NUM_FOLDS, Head, draw_folds, fit_head
 from lmmixup.library.scores import NUM_CLASSES, Examples, Scores
+from lmmixup.ops.knn import whole_method
 from lmmixup.progress import SILENT, Reporter
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ class ResidualScorer:
     ) -> Scores:
         """Rates new records."""
         found = self.examples.prepared.nearest(
-            vectors_QD, self.k, num_threads=num_threads, on_progress=reporter
+            vectors_QD, self.k, method="auto", num_threads=num_threads, on_progress=reporter
         )
         head_Q = self.head.predict(vectors_QD, num_bytes_Q2)
         score_Q = self._corrected(head_Q, found)
@@ -130,7 +131,7 @@ class ResidualScorer:
         found = ops.knn(
             examples.vectors_ND,
             self.k,
-            method="exact",
+            method=whole_method("auto", examples.vectors_ND, len(examples.vectors_ND), self.k),
             num_threads=num_threads,
             on_progress=reporter,
         )
