@@ -11,7 +11,7 @@ from clock import OutOfTimeError, milliseconds, side_by_side
 from heads import contenders, ours, peaky
 from verdict import judge
 
-from lmmixup_kernels import components, knn_bayes, streaming_topk
+from lmmixup_kernels import components, knn_bayes, screen, screened_topk, streaming_topk
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -150,6 +150,9 @@ def searches(
         "ours knn_bayes": lambda: knn_bayes(queries, library, labels, table, backend=backend),
         "torch": product_and_topk,
     }
+    if queries.dtype == torch.float32:
+        prepared = screen(library)
+        runs["ours, fp16 scan"] = lambda: screened_topk(queries, prepared, 16, backend=backend)
     try:
         import faiss
         import faiss.contrib.torch_utils

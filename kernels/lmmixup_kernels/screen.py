@@ -17,7 +17,7 @@ SPARE = 8
 MOST_SCREENED = MOST_K - SPARE
 
 ROWS = 1024
-"""Queries that are scored again at a time."""
+"""Queries whose candidates are scored at a time."""
 
 BLOCK = 16_384
 """Library rows that are rounded at a time."""
@@ -154,7 +154,9 @@ def _rounding(rows: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Ten
 
 def _scored(queries: torch.Tensor, rows: torch.Tensor, indices: torch.Tensor) -> torch.Tensor:
     """Products in fp32 of each query and its candidates, (Q, W); NaN where there is none."""
-    made = queries.new_empty(indices.shape)
+    made = queries.new_full(indices.shape, torch.nan)
+    if not len(rows):
+        return made
     for start in range(0, len(queries), ROWS):
         part = slice(start, start + ROWS)
         candidates = rows[indices[part].clamp(min=0)]

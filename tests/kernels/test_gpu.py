@@ -155,6 +155,22 @@ def test_components_whatever_program_comes_first(dtype: torch.dtype) -> None:
     assert set(components(rows[::2], 0.99, backend="triton").tolist()) == {0}
 
 
+def test_a_scan_in_fp16_gives_what_fp32_gives() -> None:
+    from lmmixup_kernels import screen, screened_topk, streaming_topk
+
+    rng = torch.Generator().manual_seed(0)
+    library = torch.randn((200_000, 256), generator=rng).cuda()
+    library /= library.norm(dim=1, keepdim=True)
+    library[1000:1040] = library[7] + 1e-5 * library[1000:1040]  # too near for fp16
+    queries = library[:3000]
+    for k in (1, 16, 100):
+        expected = streaming_topk(queries, library, k, itself_from=0, backend="triton")
+        found = screened_topk(queries, screen(library), k, itself_from=0, backend="triton")
+        torch.testing.assert_close(found.scores, expected.scores, rtol=0, atol=1e-6)
+        assert (found.indices == expected.indices).float().mean() > 0.999
+        assert found.num_again < 100
+
+
 def test_components_write_no_pairs() -> None:
     from lmmixup_kernels import components
 

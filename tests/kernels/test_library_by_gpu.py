@@ -118,7 +118,7 @@ def test_rewards_work_where_no_gpu_is_seen(folder: Path, monkeypatch: pytest.Mon
     expected = reward(folder)
     assert all(value is not None for value in expected)
     monkeypatch.setattr(knn_module, "GPU_FROM", 0)
-    for reason in ("torch sees no GPU", "9.0 GB of vectors do not fit into the GPU's free 1.0 GB"):
+    for reason in ("torch sees no GPU", "9.0 GB for vectors do not fit into the GPU's free 1.0 GB"):
         monkeypatch.setattr(triton, "why_not", lambda num_bytes=0, reason=reason: reason)
         assert score(folder).neighbours.method == "exact"
         assert reward(folder) == expected

@@ -76,10 +76,8 @@ def test_what_does_not_fit_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(triton, "_why_never", lambda: None)
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda: (3 << 30, 80 << 30))
     assert triton.why_not() is None
-    assert triton.why_not(2 << 30) is None
-    assert triton.why_not((2 << 30) + 1) == (
-        "2.1 GB of vectors do not fit into the GPU's free 3.2 GB"
-    )
+    assert triton.why_not(4 << 28) is None
+    assert triton.why_not(6 << 28) == ("3.5 GB for vectors do not fit into the GPU's free 3.2 GB")
 
 
 @pytest.mark.usefixtures("here")

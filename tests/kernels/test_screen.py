@@ -75,6 +75,14 @@ def test_what_the_scan_cannot_settle_is_searched_again(backend: str) -> None:
 
 
 @both
+def test_nothing_among_nothing(backend: str) -> None:
+    found = screened_topk(vectors(3), screen(vectors(5)[:0]), 2, backend=backend)
+    assert found.indices.tolist() == [[-1, -1]] * 3
+    asked = screened_topk(vectors(3)[:0], screen(vectors(5)), 2, backend=backend)
+    assert asked.indices.shape == (0, 2)
+
+
+@both
 def test_ties_go_to_the_lower_row(backend: str) -> None:
     library = vectors(60).repeat(4, 1)
     found = screened_topk(library[:20], screen(library), 4, backend=backend)
