@@ -165,6 +165,7 @@ def test_every_launch_is_on_its_inputs_device(monkeypatch: pytest.MonkeyPatch) -
     rows, labels = case.weight, torch.zeros(300, dtype=torch.long, device=DEVICE)
     table = torch.ones((5, 2), dtype=torch.float64, device=DEVICE)
     knn_bayes(case.hidden, rows, labels, table, k=4, backend="triton")
+    components(case.hidden, 0.9, backend="triton")
     weights = torch.ones(1, device=DEVICE)
     group_advantage(torch.zeros(8, 1, device=DEVICE), weights, 4, backend="triton")
     assert len(launched) > 10
