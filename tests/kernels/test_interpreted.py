@@ -135,7 +135,7 @@ def test_rows_too_far_apart_for_32_bits_are_copied() -> None:
 
 def test_every_launch_is_on_its_inputs_device(monkeypatch: pytest.MonkeyPatch) -> None:
     """Triton launches on the current GPU, which need not be the inputs'."""
-    from lmmixup_kernels import backend, group_advantage, knn_bayes
+    from lmmixup_kernels import backend, components, group_advantage, knn_bayes
 
     inside: list[int] = []
     guard = torch.cuda.device_of
