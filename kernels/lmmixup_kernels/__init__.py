@@ -11,6 +11,7 @@ from lmmixup_kernels.grpo_loss import GrpoLoss, grpo_loss
 from lmmixup_kernels.head_loss import lm_head_loss
 from lmmixup_kernels.knn_bayes import KnnBayes, knn_bayes
 from lmmixup_kernels.logprobs import LogProbs, lm_head_logprobs
+from lmmixup_kernels.screen import Screen, ScreenedTopK, screen, screened_topk
 from lmmixup_kernels.topk import TopK, streaming_topk
 from lmmixup_kernels.vocab_parallel import vocab_parallel_logprobs
 
@@ -20,6 +21,8 @@ __all__ = [
     "GrpoLoss",
     "KnnBayes",
     "LogProbs",
+    "Screen",
+    "ScreenedTopK",
     "TopK",
     "components",
     "group_advantage",
@@ -27,6 +30,8 @@ __all__ = [
     "knn_bayes",
     "lm_head_logprobs",
     "lm_head_loss",
+    "screen",
+    "screened_topk",
     "streaming_topk",
     "vocab_parallel_logprobs",
 ]

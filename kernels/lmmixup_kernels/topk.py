@@ -102,7 +102,7 @@ def streaming_topk(
         keys = _eager_keys(queries, library, k, itself_from)
     else:
         keys = _launch(columns_are_rows(queries), columns_are_rows(library), k, itself_from)
-    return _best(keys, k)
+    return take_best(keys, k)
 
 
 def check_vectors(queries: torch.Tensor, library: torch.Tensor) -> None:
@@ -131,8 +131,8 @@ def check_vectors(queries: torch.Tensor, library: torch.Tensor) -> None:
     check_same_device([("library", library), ("queries", queries)])
 
 
-def _best(keys: torch.Tensor, k: int) -> TopK:
-    """Decodes the `k` greatest of the keys (Q, at least k)."""
+def take_best(keys: torch.Tensor, k: int) -> TopK:
+    """Decodes the `k` greatest of the keys (Q, any number)."""
     if keys.shape[1] < k:
         keys = torch.nn.functional.pad(keys, (0, k - keys.shape[1]), value=NONE)
     best = torch.topk(keys, k, dim=1, sorted=True).values
@@ -146,11 +146,15 @@ def _best(keys: torch.Tensor, k: int) -> TopK:
     )
 
 
-def _keys_of(scores: torch.Tensor, first_row: int) -> torch.Tensor:
-    """One int64 that orders by score, then by lower row, as `topk_kernel.key_of` makes it."""
+def key_of(scores: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
+    """One int64 that orders by score, then by lower row, as `topk_kernel.key_of` makes it.
+
+    Args:
+        scores: float32; NaN is none.
+        rows: Library row of each, int64, of a shape that fits.
+    """
     bits = (scores + 0.0).view(torch.int32)
     ordered = (bits ^ ((bits >> 31) & 0x7FFFFFFF)).to(torch.int64)
-    rows = torch.arange(first_row, first_row + scores.shape[1], device=scores.device)
     keys = (ordered << 32) | (0x7FFFFFFF - rows)
     return torch.where(torch.isnan(scores), NONE, keys)
 
@@ -163,7 +167,9 @@ def _eager_keys(
         asked = queries[row : row + ROWS]
         held = queries.new_empty((len(asked), 0), dtype=torch.int64)
         for start in range(0, len(library), SPAN):
-            keys = _keys_of(product(asked, library[start : start + SPAN].t()), start)
+            part = library[start : start + SPAN]
+            rows = torch.arange(start, start + len(part), device=part.device)
+            keys = key_of(product(asked, part.t()), rows)
             if itself_from is not None:
                 own = torch.arange(len(asked), device=keys.device) + (itself_from + row - start)
                 mine = (own >= 0) & (own < keys.shape[1])

@@ -33,6 +33,7 @@ class Driver:
 def main() -> None:
     from lmmixup_kernels import (  # noqa: F401
         advantage_kernel,
+        components_kernel,
         exp_kernel,
         gradient_kernel,
         group_advantage,
@@ -68,6 +69,10 @@ def main() -> None:
         launch.gradients(x, head, y, RowGradient(row, row, row, row, row), 0, out)
         launch.clear_rows(out, row > 0)
         topk._launch(x, library[: 20_000 + n], 16, None)
+        rows = torch.zeros(600 + n, 64).half()
+        sys.modules["lmmixup_kernels.components"]._launch(
+            rows, torch.zeros(len(rows)), 0.9 + n / 1e5, torch.zeros(len(rows)).int()
+        )
         table = torch.zeros(20_349, 6).double()
         index, labels = torch.zeros(n, 16).long(), torch.zeros(40_000).long()
         knn_bayes_module = sys.modules["lmmixup_kernels.knn_bayes"]
@@ -79,8 +84,8 @@ def main() -> None:
         )
     kernels = {
         name: kernel
-        for module in (advantage_kernel, exp_kernel, gradient_kernel, posterior_kernel,
-                       score_kernel, target_kernel, topk_kernel)
+        for module in (advantage_kernel, components_kernel, exp_kernel, gradient_kernel,
+                       posterior_kernel, score_kernel, target_kernel, topk_kernel)
         for name, kernel in vars(module).items() if name.endswith("_kernel")
     }  # fmt: skip
     print(json.dumps({name: len(kernel.device_caches[0][0]) for name, kernel in kernels.items()}))

@@ -30,13 +30,13 @@ def bench(monkeypatch: pytest.MonkeyPatch):
 def test_a_rehearsal_writes_every_part(tmp_path: Path) -> None:
     command = [sys.executable, str(GPU / "run.py"), "--rehearse", "--results", str(tmp_path)]
     done = subprocess.run(
-        [*command, "heads-1.5B-8k", "graph"],
+        [*command, "heads-1.5B-8k", "duplicates", "graph"],
         env={**os.environ, "OMP_NUM_THREADS": "1"}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert "no figure above is a measurement" in done.stdout
     found = {path.stem: json.loads(path.read_text()) for path in tmp_path.glob("gpu-*.json")}
-    assert found.keys() == {"gpu-heads-1.5B-8k", "gpu-graph"}
+    assert found.keys() == {"gpu-heads-1.5B-8k", "gpu-duplicates", "gpu-graph"}
     for document in found.values():
         assert "stopped" not in document
         assert document["machine"]["commit"]

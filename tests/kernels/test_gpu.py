@@ -136,6 +136,63 @@ def test_neighbours_of_lmmixup_take_the_gpu(monkeypatch: pytest.MonkeyPatch) -> 
     assert (found.idx_QK == idx_QK).mean() > 0.999
 
 
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32])
+def test_components_whatever_program_comes_first(dtype: torch.dtype) -> None:
+    """Many programs join at once: chains, a component of everything, and strangers."""
+    from lmmixup_kernels import components
+
+    rng = torch.Generator().manual_seed(0)
+    angles = torch.rand(20_000, generator=rng) * 6.2
+    chain = torch.stack([angles.cos(), angles.sin()], 1)
+    others = torch.randn((20_000, 62), generator=rng)
+    rows = torch.zeros((40_000, 64))
+    rows[::2, :2], rows[1::2, 2:] = chain, others / others.norm(dim=1, keepdim=True)
+    rows[9::20] = rows[9]
+    rows = rows.to("cuda", dtype)
+    expected = components(rows, 0.996, backend="eager")
+    for _ in range(3):
+        assert torch.equal(components(rows, 0.996, backend="triton"), expected)
+    assert set(components(rows[::2], 0.99, backend="triton").tolist()) == {0}
+
+
+def test_a_scan_in_fp16_gives_what_fp32_gives() -> None:
+    from lmmixup_kernels import screen, screened_topk, streaming_topk
+
+    rng = torch.Generator().manual_seed(0)
+    library = torch.randn((200_000, 256), generator=rng).cuda()
+    library /= library.norm(dim=1, keepdim=True)
+    library[1000:1040] = library[7] + 1e-5 * library[1000:1040]  # too near for fp16
+    queries = library[:3000]
+    for k in (1, 16, 100):
+        expected = streaming_topk(queries, library, k, itself_from=0, backend="triton")
+        found = screened_topk(queries, screen(library), k, itself_from=0, backend="triton")
+        torch.testing.assert_close(found.scores, expected.scores, rtol=0, atol=1e-6)
+        assert (found.indices == expected.indices).float().mean() > 0.999
+        assert found.num_again < 100
+
+
+def test_components_write_no_pairs() -> None:
+    from lmmixup_kernels import components
+
+    rows = torch.ones((60_000, 64), device="cuda", dtype=torch.float16) / 8
+    components(rows, 0.9, backend="triton")
+    before = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    components(rows, 0.9, backend="triton")
+    assert torch.cuda.max_memory_allocated() - before <= 40 * len(rows) + (1 << 20)
+
+
+def test_semantic_duplicates_have_the_bytes_of_the_cpu() -> None:
+    import numpy as np
+    from test_ops_semantic import bunches, same
+
+    for seed, threshold in enumerate((0.3, 0.8, 0.95, 1.0)):
+        same(bunches(9000, 200, seed), threshold=threshold)
+    rng = np.random.default_rng(5)
+    one = rng.standard_normal(64) + 0.1 * rng.standard_normal((6000, 64))
+    assert same(one.astype(np.float32), threshold=0.95).num_families == 1
+
+
 def test_more_than_two_to_the_31_elements() -> None:
     """E of 16,000 x 140,001 has 2.24e9: its last rows are past what 32 bits reach."""
     N, V, H = 16_000, 140_001, 64

@@ -135,7 +135,7 @@ def test_rows_too_far_apart_for_32_bits_are_copied() -> None:
 
 def test_every_launch_is_on_its_inputs_device(monkeypatch: pytest.MonkeyPatch) -> None:
     """Triton launches on the current GPU, which need not be the inputs'."""
-    from lmmixup_kernels import backend, group_advantage, knn_bayes
+    from lmmixup_kernels import backend, components, group_advantage, knn_bayes
 
     inside: list[int] = []
     guard = torch.cuda.device_of
@@ -165,6 +165,7 @@ def test_every_launch_is_on_its_inputs_device(monkeypatch: pytest.MonkeyPatch) -
     rows, labels = case.weight, torch.zeros(300, dtype=torch.long, device=DEVICE)
     table = torch.ones((5, 2), dtype=torch.float64, device=DEVICE)
     knn_bayes(case.hidden, rows, labels, table, k=4, backend="triton")
+    components(case.hidden, 0.9, backend="triton")
     weights = torch.ones(1, device=DEVICE)
     group_advantage(torch.zeros(8, 1, device=DEVICE), weights, 4, backend="triton")
     assert len(launched) > 10

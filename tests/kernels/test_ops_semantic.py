@@ -31,7 +31,7 @@ def on_cpu(*args: Any, **kwargs: Any) -> Any:
 @pytest.fixture
 def here(monkeypatch: pytest.MonkeyPatch) -> None:
     """As if a GPU were here: the same path on the CPU, in parts that are small."""
-    monkeypatch.setattr(triton, "why_not", lambda: None)
+    monkeypatch.setattr(triton, "why_not", lambda num_bytes=0: None)
     monkeypatch.setattr(triton, "components", on_cpu)
     monkeypatch.setattr(triton, "ROWS", 64)
     monkeypatch.setattr(parts, "PART", 40)
@@ -86,7 +86,7 @@ def test_has_the_bytes_of_exact(
         num_frozen=min(frozen, num),
     )  # fmt: skip
     with (
-        mock.patch.multiple(triton, why_not=lambda: None, components=on_cpu, ROWS=64),
+        mock.patch.multiple(triton, why_not=lambda num_bytes: None, components=on_cpu, ROWS=64),
         mock.patch.object(parts, "PART", part),
     ):
         same(bunches(num, dim, seed), threshold=threshold, rule=rule, earlier=earlier)
@@ -147,7 +147,7 @@ def test_auto_takes_it_for_large_work_only(monkeypatch: pytest.MonkeyPatch) -> N
 
 
 def test_without_a_gpu_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(triton, "why_not", lambda: "torch sees no GPU")
+    monkeypatch.setattr(triton, "why_not", lambda num_bytes=0: "torch sees no GPU")
     with pytest.raises(ArgumentError, match="cannot run here: torch sees no GPU; use auto"):
         ops.semantic_families(batches(9), bunches(9, 4), pairs="triton")
     monkeypatch.setattr(knn_module, "GPU_FROM", 0)

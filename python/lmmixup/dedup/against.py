@@ -154,11 +154,12 @@ def _by_cosine(
     ids = embedded.ids.combine_chunks()
     names, pool_ids = ids[:num_other], ids[num_other:]
     others_MD, vectors_ND = embedded.vectors_ND[:num_other], embedded.vectors_ND[num_other:]
-    of_other, cosine_of_other = nearest(
-        others_MD, vectors_ND, num_threads=num_threads, reporter=run.reporter
+    method = "exact" if config.pairs == "blocks" else config.pairs
+    of_other, cosine_of_other, _ = nearest(
+        others_MD, vectors_ND, method=method, num_threads=num_threads, reporter=run.reporter
     )
-    of_pool, cosine_of_pool = nearest(
-        vectors_ND, others_MD, num_threads=num_threads, reporter=run.reporter
+    of_pool, cosine_of_pool, pairs = nearest(
+        vectors_ND, others_MD, method=method, num_threads=num_threads, reporter=run.reporter
     )
     columns = [
         names,
@@ -173,7 +174,7 @@ def _by_cosine(
         _ids_of(names, of_pool),
         [f"cosine {value:.4f}" for value in cosine_of_pool[hit]],
         pa.RecordBatch.from_arrays(columns, schema=SEMANTIC_SCHEMA),
-        embedding_figures(embedded),
+        {"pairs": pairs, **embedding_figures(embedded)},
     )
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from lmmixup import ops
 from lmmixup.embed import embed_pool
+from lmmixup.ops import triton
+from lmmixup.ops.knn import whole_method
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -84,36 +86,47 @@ def nearest(
     queries_QD: npt.NDArray[np.float32],
     vectors_ND: npt.NDArray[np.float32],
     *,
+    method: Literal["auto", "exact", "triton"] = "auto",
     num_threads: int,
     reporter: Reporter,
-) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64]]:
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float64], Literal["exact", "triton"]]:
     """The nearest vector of each query, by comparison with all.
 
     Args:
         queries_QD: (Q, D) float32.
         vectors_ND: (N, D) float32.
+        method: `triton` takes a GPU, and asks again here where the two nearest are so near that
+            rounding decides: the result is the same.
         num_threads: Threads; 0 takes all cores.
         reporter: Where progress goes.
 
     Returns:
-        (Q,) indices, -1 where no cosine is above 0, and (Q,) cosines in double precision, 0
-        there.
+        (Q,) indices, -1 where no cosine is above 0, (Q,) cosines in double precision, 0 there,
+        and how they were found.
     """
-    found = ops.knn(
-        vectors_ND,
-        1,
-        queries_QD,
-        method="exact",
-        num_threads=num_threads,
-        on_progress=reporter,
-    )
-    index = found.idx_QK[:, 0].copy()
-    index[found.sim_QK[:, 0] <= 0] = -1
+
+    def exactly(queries_QD: npt.NDArray[np.float32]) -> npt.NDArray[np.int32]:
+        found = ops.knn(
+            vectors_ND,
+            1,
+            queries_QD,
+            method="exact",
+            num_threads=num_threads,
+            on_progress=reporter,
+        )
+        return np.where(found.sim_QK[:, 0] > 0, found.idx_QK[:, 0], np.int32(-1))
+
+    used = whole_method(method, vectors_ND, len(queries_QD), 2)
+    if used == "exact" or not len(vectors_ND):
+        index = exactly(queries_QD)
+    else:
+        index, sure = triton.nearest_of_all(vectors_ND, queries_QD, on_progress=reporter)
+        index[~sure] = exactly(queries_QD[~sure])
     cosine = np.zeros(len(index))
     for start in range(0, len(index), ROWS_AT_A_TIME):
         rows = start + np.flatnonzero(index[start : start + ROWS_AT_A_TIME] >= 0)
         cosine[rows] = _cosines(queries_QD[rows], vectors_ND[index[rows]])
-    return index, cosine
+    return index, cosine, used
 
 
 def _cosines(

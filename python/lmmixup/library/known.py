@@ -96,7 +96,9 @@ def nearest_others(
     Source:
         Ours.
     """
-    nearest = partial(library.nearest, num_threads=num_threads, on_progress=on_progress)
+    nearest = partial(
+        library.nearest, method="auto", num_threads=num_threads, on_progress=on_progress
+    )
     found = nearest(vectors_QD, k)
     if known is None or not len(known.rows):
         return found

@@ -13,6 +13,7 @@ import numpy as np
 from lmmixup import ops
 from lmmixup.library.known import nearest_others
 from lmmixup.library.scores import NUM_CLASSES, Examples, Scores
+from lmmixup.ops.knn import whole_method
 from lmmixup.progress import SILENT, Reporter
 
 if TYPE_CHECKING:
@@ -88,10 +89,11 @@ class PaperScorer:
 
     def leave_one_out(self, *, num_threads: int = 0, reporter: Reporter = SILENT) -> Scores:
         """Rates each record by the others; prior and matrix have seen it, which is negligible."""
+        vectors_ND = self.examples.vectors_ND
         found = ops.knn(
-            self.examples.vectors_ND,
+            vectors_ND,
             self.k,
-            method="exact",
+            method=whole_method("auto", vectors_ND, len(vectors_ND), self.k),
             num_threads=num_threads,
             on_progress=reporter,
         )

@@ -54,6 +54,7 @@ class Report:
     """How ratings by a scorer agree with those of the judge.
 
     Attributes:
+        method: How the neighbours were found: `exact`, or on a GPU (`triton`).
         num_records: Records that were compared.
         accuracy: Share with the judge's rating.
         qwk: Quadratic weighted kappa of the rating.
@@ -64,6 +65,7 @@ class Report:
         confusion: (6, 6) counts by the judge's rating (rows) and the scorer's.
     """
 
+    method: str
     num_records: int
     accuracy: float
     qwk: float
@@ -94,6 +96,7 @@ def compare(scores: Scores, ratings_N: NDArray[np.int64]) -> Report:
     bins_B3 = calibration_bins(scores.p_ge_4_Q, ratings_N >= HIGH)
     expected_N = scores.expected_Q
     return Report(
+        method=scores.neighbours.method,
         num_records=len(ratings_N),
         accuracy=float(np.trace(table_CC) / len(ratings_N)),
         qwk=quadratic_kappa(table_CC),

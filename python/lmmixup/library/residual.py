@@ -15,6 +15,7 @@ from lmmixup.library.calibration import Calibration, fit_calibration
 from lmmixup.library.head import NUM_FOLDS, Head, draw_folds, fit_head
 from lmmixup.library.known import nearest_others
 from lmmixup.library.scores import NUM_CLASSES, Examples, Scores
+from lmmixup.ops.knn import whole_method
 from lmmixup.progress import SILENT, Reporter
 
 if TYPE_CHECKING:
@@ -157,7 +158,7 @@ class ResidualScorer:
         found = ops.knn(
             examples.vectors_ND,
             self.k,
-            method="exact",
+            method=whole_method("auto", examples.vectors_ND, len(examples.vectors_ND), self.k),
             num_threads=num_threads,
             on_progress=reporter,
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -75,28 +76,38 @@ class Prepared:
         queries_QD: npt.NDArray[np.float32],
         k: int,
         *,
+        method: Literal["auto", "exact", "triton"] = "exact",
         num_threads: int = 0,
         on_progress: OnProgress | None = None,
     ) -> Neighbours:
-        """Finds the `k` nearest vectors of each query, with the bits of `knn(method="exact")`.
+        """Finds the `k` nearest vectors of each query.
 
         Args:
             queries_QD: (Q, D) float32, C-contiguous, finite.
             k: Neighbours, at least 1.
+            method: `exact` has the bits of `knn(method="exact")`; `triton` finds the same on a GPU,
+                to single precision, and leaves the vectors there; `auto` takes it where `knn` does.
             num_threads: 0 takes all cores.
             on_progress: Called with phase, done and total.
 
         Raises:
             DataError: As `knn` says.
-            ArgumentError: `k` is below 1.
+            ArgumentError: `k` is out of range, or `triton` cannot run here.
         """
         _check_queries(queries_QD, self.vectors_ND)
         if k < 1:
             raise ArgumentError(f"k must be at least 1, got {k}")
+        if whole_method(method, self.vectors_ND, len(queries_QD), k) == "triton":
+            idx_QK, sim_QK = self._on_gpu.nearest(k, queries_QD, on_progress=on_progress)
+            return Neighbours(idx_QK, sim_QK, "triton", 1.0, 0)
         idx_QK, sim_QK = self._codes.nearest(
             self.vectors_ND, queries_QD, k, num_threads=num_threads, on_progress=on_progress
         )
         return Neighbours(idx_QK, sim_QK, "exact", 1.0, 0)
+
+    @cached_property
+    def _on_gpu(self) -> triton.Library:
+        return triton.Library(self.vectors_ND)
 
 
 EXACT_UP_TO = 150_000
@@ -195,8 +206,7 @@ def knn(
     if method == "auto":
         method = _choose(vectors_ND, k, queries_QD)
     if method == "triton":
-        if (reason := triton.why_not()) is not None:
-            raise ArgumentError(f"method triton cannot run here: {reason}; use auto or exact")
+        check_gpu("method", vectors_ND, k)
         idx_QK, sim_QK = triton.nearest(vectors_ND, k, queries_QD, on_progress=on_progress)
         return Neighbours(idx_QK, sim_QK, "triton", 1.0, 0)
     if method == "exact":
@@ -233,23 +243,68 @@ def knn(
 def _choose(
     vectors_ND: npt.NDArray[np.float32], k: int, queries_QD: npt.NDArray[np.float32] | None
 ) -> Literal["exact", "blocks", "usearch", "triton"]:
-    if is_for_gpu(len(vectors_ND), len(vectors_ND if queries_QD is None else queries_QD), k):
+    if is_for_gpu(vectors_ND, len(vectors_ND if queries_QD is None else queries_QD), k):
         return "triton"
     if queries_QD is None:
         return "blocks" if len(vectors_ND) > EXACT_UP_TO else "exact"
     return "usearch" if min(len(vectors_ND), len(queries_QD)) >= GRAPH_FROM else "exact"
 
 
-def is_for_gpu(num_rows: int, num_queries: int, k: int = 1) -> bool:
+def is_for_gpu(vectors_ND: npt.NDArray[np.float32], num_queries: int, k: int = 1) -> bool:
     """Whether there is enough to compare for a GPU, and one that can.
 
     Args:
-        num_rows: Vectors.
+        vectors_ND: (N, D) float32.
         num_queries: Vectors that they are compared with.
         k: Neighbours that are wanted.
     """
-    large = num_rows * num_queries > GPU_FROM and k <= triton.MOST_K
-    return large and triton.why_not() is None
+    large = len(vectors_ND) * num_queries > GPU_FROM and k <= triton.MOST_K
+    return large and triton.why_not(vectors_ND.nbytes) is None
+
+
+def whole_method(
+    method: Literal["auto", "exact", "triton"],
+    vectors_ND: npt.NDArray[np.float32],
+    num_queries: int,
+    k: int,
+) -> Literal["exact", "triton"]:
+    """Where everything is compared with everything: here or on a GPU.
+
+    Args:
+        method: What was asked; `auto` takes the GPU where `knn` does.
+        vectors_ND: (N, D) float32.
+        num_queries: Vectors that they are compared with.
+        k: Neighbours that are wanted.
+
+    Raises:
+        ArgumentError: Another method, or `triton` where it cannot run.
+    """
+    if method == "auto":
+        return "triton" if is_for_gpu(vectors_ND, num_queries, k) else "exact"
+    if method not in ("exact", "triton"):
+        raise ArgumentError(f"method must be auto, exact or triton, got {method!r}")
+    if method == "triton":
+        check_gpu("method", vectors_ND, k)
+    return method
+
+
+def check_gpu(name: str, vectors_ND: npt.NDArray[np.float32], k: int = 1) -> None:
+    """Refuses `triton` where it cannot run.
+
+    Args:
+        name: Of the argument that asked for it.
+        vectors_ND: (N, D) float32.
+        k: Neighbours that are wanted.
+
+    Raises:
+        ArgumentError: Says why.
+    """
+    if k > triton.MOST_K:
+        raise ArgumentError(
+            f"{name} triton keeps 1..{triton.MOST_K} neighbours, got k = {k}; use exact"
+        )
+    if (reason := triton.why_not(vectors_ND.nbytes)) is not None:
+        raise ArgumentError(f"{name} triton cannot run here: {reason}; use auto or exact")
 
 
 def _by_graph(

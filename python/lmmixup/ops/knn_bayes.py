@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cache
 from math import comb
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
 from lmmixup.errors import ArgumentError, DataError
-from lmmixup.ops.knn import Neighbours, Prepared, knn
+from lmmixup.ops.knn import Neighbours, Prepared, knn, whole_method
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -244,6 +244,7 @@ def knn_bayes(
     *,
     k: int,
     table_HC: npt.NDArray[np.float64],
+    method: Literal["auto", "exact", "triton"] = "exact",
     num_threads: int = 0,
     on_progress: OnProgress | None = None,
 ) -> KnnBayes:
@@ -256,6 +257,8 @@ def knn_bayes(
         queries_QD: (Q, D) likewise; `None` takes the library, each row without itself.
         k: Neighbours.
         table_HC: (H, C), as `posterior_table` gives it for `k`.
+        method: As in `Prepared.nearest`; by a GPU the neighbours are the same but where two cosines
+            are within 1e-6, and the same neighbours have the same posteriors.
         num_threads: 0 takes all cores.
         on_progress: Called with phase, done and total.
 
@@ -296,14 +299,17 @@ def knn_bayes(
             f"{len(labels_N)} labels"
         )
     if isinstance(library_ND, Prepared) and queries_QD is not None:
-        found = library_ND.nearest(queries_QD, k, num_threads=num_threads, on_progress=on_progress)
+        found = library_ND.nearest(
+            queries_QD, k, method=method, num_threads=num_threads, on_progress=on_progress
+        )
     else:
         vectors_ND = library_ND.vectors_ND if isinstance(library_ND, Prepared) else library_ND
+        num_queries = len(vectors_ND if queries_QD is None else queries_QD)
         found = knn(
             vectors_ND,
             k,
             queries_QD,
-            method="exact",
+            method=whole_method(method, vectors_ND, num_queries, k),
             num_threads=num_threads,
             on_progress=on_progress,
         )

@@ -8,7 +8,7 @@ from lmmixup import _rust
 from lmmixup.errors import ArgumentError
 from lmmixup.ops import triton
 from lmmixup.ops.families import Families, KeepRule
-from lmmixup.ops.knn import EXACT_UP_TO, check_vectors, is_for_gpu
+from lmmixup.ops.knn import EXACT_UP_TO, check_gpu, check_vectors, is_for_gpu
 from lmmixup.ops.parts import families_in_parts
 
 if TYPE_CHECKING:
@@ -100,7 +100,7 @@ def semantic_families(
     if pairs not in ("auto", "exact", "blocks", "triton"):
         raise ArgumentError(f"pairs must be auto, exact, blocks or triton, got {pairs!r}")
     if pairs == "auto":
-        pairs = _choose(len(vectors_ND))
+        pairs = _choose(vectors_ND)
     if pairs == "triton":
         return _by_gpu(
             batches,
@@ -134,10 +134,10 @@ def semantic_families(
     return Families(*families, figures=_figures(pairs, recall))
 
 
-def _choose(num_rows: int) -> Literal["exact", "blocks", "triton"]:
-    if is_for_gpu(num_rows, num_rows):
+def _choose(vectors_ND: npt.NDArray[np.float32]) -> Literal["exact", "blocks", "triton"]:
+    if is_for_gpu(vectors_ND, len(vectors_ND)):
         return "triton"
-    return "blocks" if num_rows > EXACT_UP_TO else "exact"
+    return "blocks" if len(vectors_ND) > EXACT_UP_TO else "exact"
 
 
 def _by_gpu(
@@ -152,8 +152,7 @@ def _by_gpu(
     on_progress: OnProgress | None,
 ) -> Families:
     """As `exact`, but a GPU says first which records can be in one family at all."""
-    if (reason := triton.why_not()) is not None:
-        raise ArgumentError(f"pairs triton cannot run here: {reason}; use auto or exact")
+    check_gpu("pairs", vectors_ND)
     if not 0 < threshold <= 1:
         raise ArgumentError(f"threshold must be in (0, 1], got {threshold}")
     if earlier is not None and len(earlier) != len(vectors_ND):

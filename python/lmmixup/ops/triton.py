@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lmmixup.errors import ArgumentError, DataError
+from lmmixup.errors import DataError
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -24,17 +24,38 @@ MOST_K = 127
 ROWS = 16_384
 """Queries of a launch, and rows that are rounded at a time."""
 
+WORKSPACE = 1 << 30
+"""Bytes of the GPU that are left free for queries and results."""
+
+COPIES = 1.5
+"""Of the vectors on the GPU: as they are, and in half precision."""
+
 LONGEST = 1e15
 """Length above which single precision would overflow; the compiled functions refuse it too."""
 
 
-@cache
-def why_not() -> str | None:
+def why_not(num_bytes: int = 0) -> str | None:
     """Why there are no neighbours by GPU here; `None` if there are.
+
+    Args:
+        num_bytes: Of vectors that have to fit into the GPU's free memory, `COPIES` times.
 
     Notes:
         Torch is only imported where `lmmixup-kernels` is installed.
     """
+    if (reason := _why_never()) is not None or not num_bytes:
+        return reason
+    import torch  # noqa: PLC0415 - heavy
+
+    free, _ = torch.cuda.mem_get_info()
+    needed = int(COPIES * num_bytes) + WORKSPACE
+    if needed <= free:
+        return None
+    return f"{needed / 1e9:.1f} GB for vectors do not fit into the GPU's free {free / 1e9:.1f} GB"
+
+
+@cache
+def _why_never() -> str | None:
     if importlib.util.find_spec("lmmixup_kernels") is None:
         return "the package lmmixup-kernels is not installed"
     if importlib.util.find_spec("torch") is None:
@@ -53,7 +74,7 @@ def nearest(
     device: str = "cuda",
     backend: str | None = None,
 ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
-    """The `k` nearest vectors by cosine, all compared with all, summed in fp32.
+    """The `k` nearest vectors by cosine, as a `Library` gives them that is asked once.
 
     Args:
         vectors_ND: (N, D) float32, finite, any length.
@@ -64,36 +85,133 @@ def nearest(
         backend: Of the kernel; `None` takes Triton where it can run.
 
     Returns:
-        (Q, K) int32 rows, -1 where there are fewer, and (Q, K) float32 cosines.
+        As `Library.nearest`.
 
     Raises:
         DataError: NaN or an infinity; names the row.
-        ArgumentError: `k` out of range.
-
-    Notes:
-        2 Q N D FLOPs; the vectors are on the GPU once, in float32.
 
     Source:
         Ours.
     """
-    import torch  # noqa: PLC0415 - heavy
+    library = Library(vectors_ND, device=device, backend=backend)
+    return library.nearest(k, queries_QD, on_progress=on_progress)
 
-    from lmmixup_kernels import streaming_topk  # noqa: PLC0415 - not in the base install
 
-    if not 1 <= k <= MOST_K:
-        raise ArgumentError(f"method triton keeps 1..{MOST_K} neighbours, got k = {k}; use exact")
-    library = torch.from_numpy(_unit("vectors", vectors_ND)).to(device)
-    asked = library if queries_QD is None else torch.from_numpy(_unit("queries", queries_QD))
-    idx_QK = np.empty((len(asked), k), np.int32)
-    sim_QK = np.empty((len(asked), k), np.float32)
-    for start in range(0, len(asked), ROWS):
-        rows = slice(start, start + ROWS)
-        own: dict[str, Any] = {"itself_from": start} if queries_QD is None else {}
-        found = streaming_topk(asked[rows].to(device), library, k, backend=backend, **own)
-        idx_QK[rows], sim_QK[rows] = found.indices.cpu().numpy(), found.scores.cpu().numpy()
-        if on_progress is not None:
-            on_progress("neighbours", min(start + ROWS, len(asked)), len(asked))
-    return idx_QK, sim_QK
+class Library:
+    """Vectors on a GPU, to be asked often.
+
+    Args:
+        vectors_ND: (N, D) float32, finite, any length.
+        device: Where to compute.
+        backend: Of the kernel; `None` takes Triton where it can run.
+
+    Raises:
+        DataError: NaN or an infinity; names the row.
+
+    Notes:
+        6 N D bytes on the GPU.
+
+    Source:
+        Ours.
+    """
+
+    def __init__(
+        self, vectors_ND: npt.NDArray[np.float32], *, device: str = "cuda",
+        backend: str | None = None,
+    ) -> None:  # fmt: skip
+        import torch  # noqa: PLC0415 - heavy
+
+        from lmmixup_kernels import screen  # noqa: PLC0415 - not in the base install
+
+        self._screen = screen(torch.from_numpy(_unit("vectors", vectors_ND)).to(device))
+        self._backend = backend
+
+    def nearest(
+        self,
+        k: int,
+        queries_QD: npt.NDArray[np.float32] | None,
+        *,
+        on_progress: OnProgress | None = None,
+    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
+        """The `k` nearest vectors by cosine in fp32, all compared with all.
+
+        Args:
+            k: 1..127.
+            queries_QD: (Q, D); `None` takes the vectors themselves, each without itself.
+            on_progress: Called with phase, queries done and all.
+
+        Returns:
+            (Q, K) int32 rows, -1 where there are fewer, and (Q, K) float32 cosines.
+
+        Raises:
+            DataError: NaN or an infinity; names the row.
+
+        Notes:
+            2 Q N D FLOPs, on tensor cores up to 120 neighbours: half precision, with a bound on its
+            error, rules out what is not near, and fp32 decides. For more, in fp32.
+        """
+        import torch  # noqa: PLC0415 - heavy
+
+        from lmmixup_kernels import screened_topk, streaming_topk  # noqa: PLC0415
+        from lmmixup_kernels.screen import MOST_SCREENED  # noqa: PLC0415
+
+        rows, itself = self._screen.rows, queries_QD is None
+        asked = rows if queries_QD is None else torch.from_numpy(_unit("queries", queries_QD))
+        idx_QK = np.empty((len(asked), k), np.int32)
+        sim_QK = np.empty((len(asked), k), np.float32)
+        for start in range(0, len(asked), ROWS):
+            part = slice(start, start + ROWS)
+            own: dict[str, Any] = {"itself_from": start} if itself else {}
+            queries = asked[part].to(rows.device)
+            own["backend"] = self._backend
+            found: Any = (
+                screened_topk(queries, self._screen, k, **own)
+                if k <= MOST_SCREENED
+                else streaming_topk(queries, rows, k, **own)
+            )
+            idx_QK[part], sim_QK[part] = found.indices.cpu().numpy(), found.scores.cpu().numpy()
+            if on_progress is not None:
+                on_progress("neighbours", min(start + ROWS, len(asked)), len(asked))
+        return idx_QK, sim_QK
+
+
+def nearest_of_all(
+    vectors_ND: npt.NDArray[np.float32],
+    queries_QD: npt.NDArray[np.float32],
+    *,
+    on_progress: OnProgress | None = None,
+) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.bool_]]:
+    """The nearest vector of each query, and whether any order of summation would find the same.
+
+    Args:
+        vectors_ND: (N, D) float32, N at least 1.
+        queries_QD: (Q, D) float32.
+        on_progress: Called with phase, queries done and all.
+
+    Returns:
+        (Q,) int32 rows, of equal vectors the first, -1 where no cosine is above 0; and (Q,) bool,
+        false where the second is so near, or the cosine so near to 0, that rounding decides.
+
+    Raises:
+        DataError: NaN or an infinity; names the row.
+
+    Notes:
+        A cosine in single precision is off by D 2^-23 at most, however it is summed, and by 4e-6
+        for rows that were scaled before; two of them, of two ways to sum, differ by twice that.
+
+    Source:
+        Ours.
+    """
+    row_bytes = np.dtype((np.void, vectors_ND.shape[1] * vectors_ND.itemsize))
+    _, first = np.unique(vectors_ND.view(row_bytes)[:, 0], return_index=True)
+    first.sort()
+    idx_Q2, sim_Q2 = nearest(vectors_ND[first], 2, queries_QD, on_progress=on_progress)
+    margin = 4 * (vectors_ND.shape[1] * 2.0**-23 + 4e-6)
+    second_Q = np.where(idx_Q2[:, 1] < 0, -np.inf, sim_Q2[:, 1])
+    sure_Q = (sim_Q2[:, 0] > margin) & (sim_Q2[:, 0] - second_Q > margin)
+    sure_Q |= (sim_Q2[:, 0] < -margin) | ~queries_QD.any(axis=1)
+    index_Q = np.where(sim_Q2[:, 0] > 0, first[idx_Q2[:, 0]], -1).astype(np.int32)
+    return index_Q, sure_Q
 
 
 def components(
