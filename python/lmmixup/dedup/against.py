@@ -12,6 +12,7 @@ from lmmixup import ops
 from lmmixup.dedup.joined import Joined
 from lmmixup.dedup.semantic import embedding_figures, nearest
 from lmmixup.embed import embed_pool
+from lmmixup.progress import Renamed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -194,6 +195,7 @@ def _ids_of(ids: pa.Array, places: npt.NDArray[np.int32]) -> pa.Array:
 def _write_clean(run: StageRun, pool: Pool, hit: npt.NDArray[np.bool_], num_threads: int) -> None:
     sink = run.writer("data.parquet", pool.schema)
     start = 0
-    for batch in pool.batches(num_threads=num_threads, reporter=run.reporter):
+    writes = Renamed(run.reporter, "write")
+    for batch in pool.batches(num_threads=num_threads, reporter=writes):
         sink.write(batch.filter(pa.array(~hit[start : start + batch.num_rows])))
         start += batch.num_rows

@@ -25,7 +25,7 @@ def semantic_families(
     vectors_ND: npt.NDArray[np.float32],
     *,
     threshold: float = 0.95,
-    pairs: Literal["auto", "exact", "blocks"] = "auto",
+    method: Literal["auto", "exact", "blocks"] = "auto",
     cell_size: int = 8192,
     overlap: int = 2,
     recall_sample: int = 1000,
@@ -43,7 +43,7 @@ def semantic_families(
         vectors_ND: (N, D) float32, C-contiguous, finite, one row a record, of any length; a
             row of zeros (a record without text) is alike to nothing.
         threshold: Cosine in (0, 1].
-        pairs: `exact` compares all pairs; `blocks` those that share a coarse cell, which may
+        method: `exact` compares all pairs; `blocks` those that share a coarse cell, which may
             miss some; `auto` takes `blocks` for more than `EXACT_UP_TO` rows. `figures` says
             which it was.
         cell_size: For `blocks`, mean number of rows in a cell.
@@ -57,7 +57,7 @@ def semantic_families(
         on_progress: Called with (phase, done, total) every 100 ms.
 
     Returns:
-        The families, with cosines as similarities. `figures` has `pairs`, and for `blocks`
+        The families, with cosines as similarities. `figures` has `search`, and for `blocks`
         `pair_recall` (share of a sample's pairs that are in one family; `None` where the sample
         has no pair), `recall_sample` and `sampled_pairs`.
 
@@ -91,10 +91,10 @@ def semantic_families(
     ):
         if value < least:
             raise ArgumentError(f"{name} must be at least {least}, got {value}")
-    if pairs not in ("auto", "exact", "blocks"):
-        raise ArgumentError(f"pairs must be auto, exact or blocks, got {pairs!r}")
-    if pairs == "auto":
-        pairs = "blocks" if len(vectors_ND) > EXACT_UP_TO else "exact"
+    if method not in ("auto", "exact", "blocks"):
+        raise ArgumentError(f"method must be auto, exact or blocks, got {method!r}")
+    if method == "auto":
+        method = "blocks" if len(vectors_ND) > EXACT_UP_TO else "exact"
     blocks = {
         "cell_size": cell_size,
         "overlap": overlap,
@@ -108,21 +108,21 @@ def semantic_families(
         pool,
         vectors_ND,
         threshold,
-        blocks if pairs == "blocks" else None,
+        blocks if method == "blocks" else None,
         (rule or KeepRule()).resolve(),
         earlier,
         num_threads,
         on_progress,
     )
-    return Families(*families, figures=_figures(pairs, recall))
+    return Families(*families, figures=_figures(method, recall))
 
 
-def _figures(pairs: str, recall: tuple[int, int, int] | None) -> dict[str, Any]:
+def _figures(method: str, recall: tuple[int, int, int] | None) -> dict[str, Any]:
     if recall is None:
-        return {"pairs": pairs}
+        return {"search": method}
     num_sampled, num_pairs, num_connected = recall
     return {
-        "pairs": pairs,
+        "search": method,
         "pair_recall": round(num_connected / num_pairs, 6) if num_pairs else None,
         "recall_sample": num_sampled,
         "sampled_pairs": num_pairs,
