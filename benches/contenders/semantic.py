@@ -26,7 +26,7 @@ def ours_blocks() -> Run:
     return _ours("blocks")
 
 
-def _ours(pairs: str) -> Run:
+def _ours(method: str) -> Run:
     import pyarrow as pa
 
     from lmmixup import ops
@@ -39,7 +39,7 @@ def _ours(pairs: str) -> Run:
             [batch],
             vectors,
             threshold=threshold,
-            pairs=pairs,
+            method=method,
             rule=ops.KeepRule(longest=False),
             num_threads=2,
         )

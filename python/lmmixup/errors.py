@@ -6,7 +6,7 @@ class LmmixupError(Exception):
 
 
 class ArgumentError(LmmixupError, ValueError):
-    """An argument is outside its range, or two arguments contradict each other."""
+    """An argument is out of range, or two contradict each other; the command line exits with 2."""
 
 
 class DataError(LmmixupError, ValueError):

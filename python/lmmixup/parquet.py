@@ -115,4 +115,4 @@ def _leaves(name: str, kind: pa.DataType) -> Iterator[tuple[str, pa.DataType]]:
 
 
 def _is_float(kind: pa.DataType) -> bool:
-    return pa.types.is_float32(kind) or pa.types.is_float64(kind)
+    return bool(pa.types.is_float32(kind) or pa.types.is_float64(kind))

@@ -50,6 +50,31 @@ SILENT = Reporter()
 """The reporter of the Python API's defaults."""
 
 
+class Renamed(Reporter):
+    """Passes on what another work reports, under a name of its own.
+
+    Args:
+        reporter: Takes it.
+        phase: What the phases are called, such as `write` where a pool is read to be written.
+    """
+
+    def __init__(self, reporter: Reporter, phase: str) -> None:
+        self._reporter = reporter
+        self._phase = phase
+
+    def __call__(self, phase: str, done: int, total: int) -> None:  # noqa: ARG002
+        """Passes on how far it is."""
+        self._reporter(self._phase, done, total)
+
+    def note(self, message: str) -> None:
+        """Passes the sentence on."""
+        self._reporter.note(message)
+
+    def beside(self, text: str) -> None:
+        """Passes on what stands beside the bar."""
+        self._reporter.beside(text)
+
+
 class Bars(Reporter):
     """Draws a bar a phase on stderr, with rate and time left; lines where there is no terminal."""
 

@@ -34,7 +34,7 @@ def pool_table() -> pa.Table:
 
 
 def test_every_record_has_one_outcome(pool_table: pa.Table, tmp_path: Path) -> None:
-    config = ClusterConfig(min=2, max=5, mean=3, max_tokens=55, token_column="size")
+    config = ClusterConfig(min=2, max=5, mean=3, max_cluster_tokens=55, token_column="size")
     result = run(open_pool(pool_table), config, output=tmp_path / "out")
     counts = result.counts
     data = pq.read_table(tmp_path / "out" / "data.parquet")
@@ -81,7 +81,7 @@ def test_same_bytes_at_any_number_of_threads(pool_table: pa.Table, tmp_path: Pat
 
 def test_a_token_column_must_be_there(pool_table: pa.Table, tmp_path: Path) -> None:
     for column, message in (("missing", "has no column"), ("output", "whole number of tokens")):
-        config = ClusterConfig(min=2, max=5, mean=3, max_tokens=55, token_column=column)
+        config = ClusterConfig(min=2, max=5, mean=3, max_cluster_tokens=55, token_column=column)
         with pytest.raises(DataError, match=message):
             run(open_pool(pool_table), config, output=tmp_path / column)
         assert not (tmp_path / column).exists()

@@ -104,7 +104,7 @@ def test_limits_hold() -> None:
     vectors = make_vectors(300, 4)
     tokens = np.random.default_rng(4).integers(1, 40, 300).astype(np.uint32)
     tokens[5] = 101
-    found = cluster(vectors, min_similarity=0.5, max_tokens=100, tokens=tokens)
+    found = cluster(vectors, min_similarity=0.5, max_cluster_tokens=100, tokens=tokens)
     mates = ops.cluster_quality(vectors, found.labels)["to_mates"]
     assert np.nanmin(mates) >= 0.5 - 1e-4
     clustered = found.labels >= 0
@@ -148,9 +148,9 @@ def test_refuses_what_is_not_vectors() -> None:
     with pytest.raises(DataError, match="C-contiguous"):
         cluster(make_vectors(40, 7)[::2])
     with pytest.raises(ArgumentError, match="needs the tokens"):
-        cluster(make_vectors(20, 7), max_tokens=10)
+        cluster(make_vectors(20, 7), max_cluster_tokens=10)
     with pytest.raises(ArgumentError, match="one number for each"):
-        cluster(make_vectors(20, 7), max_tokens=10, tokens=np.ones(3, np.uint32))
+        cluster(make_vectors(20, 7), max_cluster_tokens=10, tokens=np.ones(3, np.uint32))
 
 
 @pytest.mark.parametrize(
@@ -159,7 +159,7 @@ def test_refuses_what_is_not_vectors() -> None:
         ({"min": 6}, "min must be at most max"),
         ({"mean": 7}, "mean must be within min and max"),
         ({"method": "paper", "min_similarity": 0.5}, "no min_similarity"),
-        ({"token_column": "n"}, "no effect without max_tokens"),
+        ({"token_column": "n"}, "no effect without max_cluster_tokens"),
         ({"min": 0}, "greater than or equal to 1"),
     ],
 )

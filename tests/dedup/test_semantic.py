@@ -52,8 +52,8 @@ def test_what_is_alike_goes_whatever_the_words_are(tmp_path: Path) -> None:
     )
     assert manifest["config"]["threshold"] == 0.95
     figures = manifest["figures"]
-    assert figures["embedding"] == {"embedder": "column", "name": "vector", "dim": 2}
-    assert (figures["pairs"], figures["records_without_text"]) == ("exact", 1)
+    assert figures["identity"] == {"embedder": "column", "name": "vector", "dim": 2}
+    assert (figures["search"], figures["records_without_text"]) == ("exact", 1)
     assert figures["largest_family"] == 3
 
 
@@ -75,7 +75,7 @@ def test_same_bytes_at_any_number_of_threads(tmp_path: Path, example_pool: Path)
         output = tmp_path / str(threads)
         result = run(open_pool([example_pool]), config, output=output, num_threads=threads)
     assert result.counts["dropped"]["near-duplicate"] > 5
-    assert result.figures["embedding"]["embedder"] == "lexical"
+    assert result.figures["identity"]["embedder"] == "lexical"
     for path in sorted((tmp_path / "1").iterdir()):
         for threads in (2, 7):
             assert (tmp_path / str(threads) / path.name).read_bytes() == path.read_bytes()
@@ -103,7 +103,7 @@ def test_what_is_in_another_pool_goes(tmp_path: Path) -> None:
     }
     assert (found["qd"]["found"], found["qd"]["cosine"], found["qe"]["cosine"]) == (True, 1.0, 0.0)
     assert manifest["figures"]["other_found"] == 2
-    assert manifest["figures"]["embedding"]["embedder"] == "column"
+    assert manifest["figures"]["identity"]["embedder"] == "column"
 
 
 def test_two_pools_are_embedded_as_one(tmp_path: Path, example_pool: Path) -> None:
@@ -144,7 +144,7 @@ def test_vectors_that_do_not_fit_are_refused(tmp_path: Path) -> None:
     ("options", "message"),
     [
         ({"embedder": "wordllama"}, "embedder has no effect with method join; pass --semantic"),
-        ({"method": "exact", "pairs": "blocks"}, "pairs has no effect with method exact"),
+        ({"method": "exact", "search": "blocks"}, "search has no effect with method exact"),
         ({"method": "semantic", "shingle_size": 3}, "shingle_size has no effect with method sem"),
         ({"method": "semantic", "min_containment": 0.5}, "it compares vectors"),
         ({"method": "semantic", "embedder": "magic"}, "unknown embedder 'magic'"),

@@ -12,6 +12,7 @@ import pytest
 from lmmixup.dedup import DedupConfig, run
 from lmmixup.errors import ArgumentError, DataError
 from lmmixup.pool import open_pool
+from lmmixup.progress import Reporter
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -142,3 +143,15 @@ def test_an_empty_result_is_a_table(tmp_path: Path) -> None:
     data = pq.read_table(tmp_path / "out" / "data.parquet")
     assert data.num_rows == 0
     assert data.schema.field("prompt").type == pa.string()
+
+
+def test_reading_and_writing_are_told_apart(tmp_path: Path) -> None:
+    phases: list[str] = []
+
+    class Phases(Reporter):
+        def __call__(self, phase: str, done: int, total: int) -> None:  # noqa: ARG002
+            phases.append(phase)
+
+    pool = open_pool([write(tmp_path / "pool.jsonl", {"a": TEXT, "b": "something else here"})])
+    run(pool, DedupConfig(), output=tmp_path / "out", reporter=Phases())
+    assert "read pool" not in phases[phases.index("write") :]

@@ -28,13 +28,13 @@ def test_command_writes_the_folder(example_pool: Path, tmp_path: Path) -> None:
 
 
 def test_command_says_what_is_wrong(example_pool: Path, tmp_path: Path) -> None:
-    for args, message in [
-        (["--embedder", "bert"], "unknown embedder 'bert'"),
-        (["--dim", "4"], "--dim"),
-        (["--vectors", str(tmp_path / "no.npy")], "no.npy: No such file"),
+    for args, status, message in [
+        (["--embedder", "bert"], 2, "unknown embedder 'bert'"),
+        (["--dim", "4"], 2, "--dim"),
+        (["--vectors", str(tmp_path / "no.npy")], 1, "no.npy: No such file"),
     ]:
         done = lmmixup("embed", example_pool, "-o", tmp_path / "v", *args, "--quiet")
-        assert done.returncode == 1
+        assert done.returncode == status
         assert message in done.stderr
         assert "Traceback" not in done.stderr
         assert not (tmp_path / "v").exists()

@@ -1,4 +1,4 @@
-"""`ops.semantic_families(pairs="triton")`: the bytes of `exact`, where it can run."""
+"""`ops.semantic_families(method="triton")`: the bytes of `exact`, where it can run."""
 
 from __future__ import annotations
 
@@ -58,14 +58,14 @@ def bunches(num: int, dim: int, seed: int = 0) -> np.ndarray:
 def same(vectors: np.ndarray, **options: Any) -> ops.Families:
     """Compares both ways byte for byte and gives what was found."""
     num = len(vectors)
-    exact = ops.semantic_families(batches(num), vectors, pairs="exact", **options)
-    found = ops.semantic_families(batches(num), vectors, pairs="triton", **options)
+    exact = ops.semantic_families(batches(num), vectors, method="exact", **options)
+    found = ops.semantic_families(batches(num), vectors, method="triton", **options)
     for field in fields(found):
         if field.name not in ("figures", "num_families"):
             a, b = (np.asarray(getattr(side, field.name)) for side in (found, exact))
             assert (a.dtype, a.tobytes()) == (b.dtype, b.tobytes()), field.name
     assert found.num_families == exact.num_families
-    assert found.figures == {"pairs": "triton"}
+    assert found.figures == {"search": "triton"}
     return found
 
 
@@ -141,17 +141,17 @@ def test_no_pair_is_missed_by_much_or_little() -> None:
 @pytest.mark.usefixtures("here")
 def test_auto_takes_it_for_large_work_only(monkeypatch: pytest.MonkeyPatch) -> None:
     vectors = bunches(60, 8)
-    assert ops.semantic_families(batches(60), vectors).figures == {"pairs": "exact"}
+    assert ops.semantic_families(batches(60), vectors).figures == {"search": "exact"}
     monkeypatch.setattr(knn_module, "GPU_FROM", 3_599)
-    assert ops.semantic_families(batches(60), vectors).figures == {"pairs": "triton"}
+    assert ops.semantic_families(batches(60), vectors).figures == {"search": "triton"}
 
 
 def test_without_a_gpu_it_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(triton, "why_not", lambda num_bytes=0: "torch sees no GPU")
     with pytest.raises(ArgumentError, match="cannot run here: torch sees no GPU; use auto"):
-        ops.semantic_families(batches(9), bunches(9, 4), pairs="triton")
+        ops.semantic_families(batches(9), bunches(9, 4), method="triton")
     monkeypatch.setattr(knn_module, "GPU_FROM", 0)
-    assert ops.semantic_families(batches(9), bunches(9, 4)).figures == {"pairs": "exact"}
+    assert ops.semantic_families(batches(9), bunches(9, 4)).figures == {"search": "exact"}
 
 
 @pytest.mark.usefixtures("here")
@@ -159,10 +159,10 @@ def test_bad_input_is_refused() -> None:
     vectors = bunches(150, 4)
     vectors[133, 2] = np.nan
     with pytest.raises(DataError, match="vectors must be finite, row 133 is not"):
-        ops.semantic_families(batches(150), vectors, pairs="triton")
+        ops.semantic_families(batches(150), vectors, method="triton")
     vectors[133, 2] = 1e16
     with pytest.raises(DataError, match="no longer than 1e15, row 133 is longer"):
-        ops.semantic_families(batches(150), vectors, pairs="triton")
+        ops.semantic_families(batches(150), vectors, method="triton")
     good, priority = bunches(20, 4), np.zeros(3, np.int64)
     for options, said in (
         ({"threshold": 0.0}, r"threshold must be in \(0, 1\], got 0.0"),
@@ -170,16 +170,16 @@ def test_bad_input_is_refused() -> None:
         ({"rule": ops.KeepRule(priority=priority)}, "expected 20 priorities, one a record, got 3"),
     ):
         with pytest.raises(ArgumentError, match=said):
-            ops.semantic_families(batches(20), good, pairs="triton", **options)
+            ops.semantic_families(batches(20), good, method="triton", **options)
     with pytest.raises(ArgumentError, match="expected 3 vectors, one a record, got 20"):
-        ops.semantic_families(batches(3), good, pairs="triton")
+        ops.semantic_families(batches(3), good, method="triton")
 
 
 @pytest.mark.usefixtures("here")
 def test_progress_is_told() -> None:
     told: list[tuple[str, int, int]] = []
     ops.semantic_families(
-        batches(150), bunches(150, 20), pairs="triton", threshold=0.9,
+        batches(150), bunches(150, 20), method="triton", threshold=0.9,
         on_progress=lambda *args: told.append(args),
     )  # fmt: skip
     assert told[0] == ("compare all pairs on the GPU", 0, 1)

@@ -94,12 +94,15 @@ def test_unrated_other_and_empty_records_are_dropped_and_counted(
         (lambda t: set_ratings(t, [-1] + [2] * 299), "got -1 for record"),
         (lambda t: set_ratings(t, ["good"] * 300), "expected ratings 0 to 5, got string"),
         (lambda t: set_ratings(t, [3] * 300), "all 300 records are rated 3"),
-        (lambda t: t.slice(0, 16), "more than k = 16 rated records, got 16"),
+        (lambda t: t.slice(0, 16), "more rated records than neighbours, got 16 for 16"),
         (
             lambda t: set_ratings(t, [None] * 300, pa.string()),
-            "more than k = 16 rated records, got 0",
+            "more rated records than neighbours, got 0 for 16",
         ),
-        (lambda t: set_ratings(t, [None] * 300), "more than k = 16 rated records, got 0"),
+        (
+            lambda t: set_ratings(t, [None] * 300),
+            "more rated records than neighbours, got 0 for 16",
+        ),
     ],
 )
 def test_bad_input_is_one_clear_line(
@@ -137,7 +140,7 @@ def test_another_origin_of_vectors_is_refused(rated: pa.Table, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("name", "value"), [("norm", "none"), ("metric", "l2"), ("library_format", 2)]
+    ("name", "value"), [("norm", "none"), ("metric", "l2"), ("library_format", 1)]
 )
 def test_another_norm_metric_or_format_is_refused(
     name: str, value: Any, rated: pa.Table, tmp_path: Path

@@ -116,9 +116,9 @@ def test_a_large_family_is_no_matrix() -> None:
 
 def test_cells_drop_nothing_wrongly_and_say_what_they_miss() -> None:
     vectors = bunches(4000, 24, 7)
-    options: dict[str, Any] = {"pairs": "blocks", "cell_size": 300, "overlap": 2, "seed": 3}
+    options: dict[str, Any] = {"method": "blocks", "cell_size": 300, "overlap": 2, "seed": 3}
     found = ops.semantic_families([batch(4000)], vectors, num_threads=1, **options)
-    assert found.figures["pairs"] == "blocks"
+    assert found.figures["search"] == "blocks"
     assert found.figures["recall_sample"] == 1000
     assert found.figures["pair_recall"] > 0.95
     unit = reference.knn(vectors, 1)  # the nearest of each
@@ -138,10 +138,10 @@ def test_cells_drop_nothing_wrongly_and_say_what_they_miss() -> None:
 
 def test_auto_says_what_it_took(monkeypatch: pytest.MonkeyPatch) -> None:
     vectors = bunches(3000, 8, 2)
-    assert ops.semantic_families([batch(3000)], vectors).figures == {"pairs": "exact"}
+    assert ops.semantic_families([batch(3000)], vectors).figures == {"search": "exact"}
     monkeypatch.setitem(ops.semantic_families.__globals__, "EXACT_UP_TO", 2999)
     found = ops.semantic_families([batch(3000)], vectors, cell_size=500)
-    assert found.figures["pairs"] == "blocks"
+    assert found.figures["search"] == "blocks"
 
 
 def test_bad_input_is_refused() -> None:
@@ -153,7 +153,7 @@ def test_bad_input_is_refused() -> None:
         ops.semantic_families([batch(3)], bunches(20, 4, 0))
     with pytest.raises(DataError, match="float64"):
         ops.semantic_families([batch(2)], np.ones((2, 4)))  # type: ignore[arg-type]
-    for options in ({"threshold": 0.0}, {"threshold": 1.1}, {"pairs": "some"}, {"overlap": 0}):
+    for options in ({"threshold": 0.0}, {"threshold": 1.1}, {"method": "some"}, {"overlap": 0}):
         with pytest.raises(ArgumentError):
             ops.semantic_families([batch(20)], bunches(20, 4, 0), **options)  # type: ignore[arg-type]
 

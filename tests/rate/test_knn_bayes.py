@@ -179,7 +179,7 @@ def test_records_that_share_a_text_are_all_left_out(tmp_path: Path) -> None:
     assert len(second) == 16
     rows = rows[:12] + [dict(rows[0], id=f"copy-{number}") for number in range(9)]
     library.run(open_pool(pa.Table.from_pylist(rows)), config, output=tmp_path / "small")
-    with pytest.raises(DataError, match="at least k = 16 records beside a record's own"):
+    with pytest.raises(DataError, match="at least 16 records beside a record's own"):
         rate(pool, tmp_path / "small", tmp_path / "none")
     rate(pool, tmp_path / "small", tmp_path / "some", leave_one_out=False)
 

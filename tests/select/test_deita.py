@@ -58,7 +58,7 @@ def score(
 ) -> StageResult:
     config = SelectConfig(
         strategy="deita", complexity_scorer=str(scorers[0]), quality_scorer=str(scorers[1]),
-        max_similarity=1, shuffle=False, max_tokens=max_tokens,
+        max_similarity=1, shuffle=False, max_record_tokens=max_tokens,
     )  # fmt: skip
     return run(open_pool(pool), config, output=output)
 

@@ -64,7 +64,7 @@ def test_records_of_the_targets_kind_come_first(model: Path, tmp_path: Path) -> 
     config = SelectConfig(
         strategy="less", model=str(model), target=(target,), num=5, shuffle=False,
         warmup_share=0.4, warmup_epochs=2, warmup_rate=2e-4, lora_rank=8, gradient_dim=512,
-        max_tokens=256,
+        max_record_tokens=256,
     )  # fmt: skip
     result = run(open_pool(pa.Table.from_pylist(rows)), config, output=tmp_path / "out")
     taken = pq.read_table(tmp_path / "out" / "data.parquet")

@@ -60,13 +60,13 @@ def test_ds2_is_rating_then_long_tail(rated: pa.Table, tmp_path: Path) -> None:
     assert (idx >= 0).all()
 
 
-@pytest.mark.parametrize("knn", ["exact", "blocks", "usearch"])
+@pytest.mark.parametrize("search", ["exact", "blocks", "usearch"])
 def test_the_manifest_says_how_neighbours_were_found(
-    rated: pa.Table, tmp_path: Path, knn: str
+    rated: pa.Table, tmp_path: Path, search: str
 ) -> None:
     exact, _ = select(rated, tmp_path / "exact", num=20, strategy="knn")
-    result, _ = select(rated, tmp_path / "out", num=20, strategy="knn", knn=knn)
-    assert result.figures["neighbours_by"] == knn
+    result, _ = select(rated, tmp_path / "out", num=20, strategy="knn", search=search)
+    assert result.figures["search"] == search
     assert result.figures["recall"] == exact.figures["recall"] == 1
     assert ids_of(tmp_path / "out") == ids_of(tmp_path / "exact")
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from lmmixup.errors import LmmixupError
+from lmmixup.errors import ArgumentError, LmmixupError
 
 COMMANDS = {
     "pool": "Import, look at and export instruction pools.",
@@ -31,6 +31,7 @@ COMMANDS = {
 """Name and one line of help; the command itself is `command` in `lmmixup.cli.NAME`."""
 
 EXIT_FAILED = 1
+EXIT_USAGE = 2
 EXIT_REJECTS = 3
 EXIT_INTERRUPTED = 130
 
@@ -82,7 +83,7 @@ def main(args: list[str] | None = None) -> None:
         sys.exit(error.exit_code)
     except LmmixupError as error:
         click.echo(f"lmmixup: {error}", err=True)
-        sys.exit(EXIT_FAILED)
+        sys.exit(EXIT_USAGE if isinstance(error, ArgumentError) else EXIT_FAILED)
     except (KeyboardInterrupt, click.Abort):
         click.echo("lmmixup: interrupted; the same command continues", err=True)
         sys.exit(EXIT_INTERRUPTED)

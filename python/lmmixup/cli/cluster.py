@@ -13,7 +13,7 @@ command = stage_command(
     "record ends in exactly one of cluster, leftover, dropped.",
     examples=[
         "lmmixup cluster examples/pool.jsonl -o clusters --min 2 --max 5 --mean 3",
-        "lmmixup cluster pool.parquet -o clusters --max-tokens 2400 --min-similarity 0.3",
+        "lmmixup cluster pool.parquet -o clusters --max-cluster-tokens 2400 --min-similarity 0.3",
         "lmmixup cluster pool.parquet -o clusters --sizes drawn --mean 10 --std 3 --seed 7",
         "lmmixup cluster pool.jsonl -o groups --method mergeit --min 2 --max 5 --mean 3",
     ],

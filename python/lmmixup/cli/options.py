@@ -27,7 +27,9 @@ _SECTIONS = {
     "LLMConfig": "Server options",
     "LaunchConfig": "Launch options",
     "PoolOptions": "Pool options",
+    "NeighboursConfig": "Vector options",
     "RewardConfig": "Reward options",
+    "ServerConfig": "Server options",
     "VectorsConfig": "Vector options",
 }
 """Sections of fields that several commands have, by the class that declares them."""

@@ -6,10 +6,10 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from lmmixup.embed import VectorsConfig
+from lmmixup.embed import NeighboursConfig
 
 
-class ClusterConfig(VectorsConfig):
+class ClusterConfig(NeighboursConfig):
     """How records are put into clusters of a bounded size."""
 
     method: Literal["graph", "paper", "mergeit"] = "graph"
@@ -36,7 +36,7 @@ class ClusterConfig(VectorsConfig):
     """Where N cannot be split into clusters of min..max, leave the fewest records over instead of
     failing."""
 
-    max_tokens: int | None = Field(None, ge=1)
+    max_cluster_tokens: int | None = Field(None, ge=1)
     """Most tokens of a cluster's records together, so that they fit a model's context. A record
     that has more by itself is dropped."""
 
@@ -75,6 +75,6 @@ class ClusterConfig(VectorsConfig):
             )
         if self.method == "paper" and self.min_similarity is not None:
             raise ValueError("the method paper has no min_similarity; use graph")
-        if self.token_column is not None and self.max_tokens is None:
-            raise ValueError("token_column has no effect without max_tokens")
+        if self.token_column is not None and self.max_cluster_tokens is None:
+            raise ValueError("token_column has no effect without max_cluster_tokens")
         return self

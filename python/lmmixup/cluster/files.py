@@ -36,7 +36,11 @@ LEFTOVER_FIELDS = [pa.field("reason", pa.string(), nullable=False)]
 
 
 def write_files(
-    run: StageRun, pool: Pool, ids: pa.ChunkedArray, clusters: Clusters, max_tokens: int | None
+    run: StageRun,
+    pool: Pool,
+    ids: pa.ChunkedArray,
+    clusters: Clusters,
+    max_cluster_tokens: int | None,
 ) -> None:
     """Writes `data`, `leftover`, `dropped` and `clusters.parquet` and counts the outcomes.
 
@@ -45,14 +49,14 @@ def write_files(
         pool: The records; read once, and once more where there are leftovers.
         ids: (N,) their ids.
         clusters: What became of them.
-        max_tokens: The limit that dropped records break.
+        max_cluster_tokens: The limit that dropped records break.
     """
     order = np.flatnonzero(clusters.labels >= 0)
     order = order[np.lexsort((-clusters.similarity[order], clusters.labels[order]))]
     _write_data(run, pool, clusters, order)
     _write_leftover(run, pool, clusters)
     too_long = np.flatnonzero(clusters.fates == Fate.TOO_LONG)
-    detail = f"has more than {max_tokens} tokens by itself"
+    detail = f"has more than {max_cluster_tokens} tokens by itself"
     run.drop(
         _pick(ids, too_long),
         Fate.TOO_LONG.reason,

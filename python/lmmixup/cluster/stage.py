@@ -63,12 +63,12 @@ def run(
     )
     with stage_run as open_run:
         records = spilled(pool, open_run.scratch, num_threads=num_threads, reporter=reporter)
-        limited = config.max_tokens is not None
+        limited = config.max_cluster_tokens is not None
         tokens = count_tokens(records, config.token_column) if limited else None
         embedded = embed_pool(
             records, config.embed_config(), num_threads=num_threads, reporter=reporter
         )
-        ids, open_run.figures["embedding"] = embedded.ids, embedded.identity
+        ids, open_run.figures["identity"] = embedded.ids, embedded.identity
         if num_zero := int((~embedded.vectors_ND.any(axis=1)).sum()):
             open_run.figures["zero_vectors"] = num_zero  # like nothing, so anywhere
         # what Arrow keeps for the next texts would stand beside the neighbours
@@ -77,7 +77,7 @@ def run(
             embedded.vectors_ND, config, tokens=tokens, num_threads=num_threads, reporter=reporter
         )
         del embedded  # the vectors are the largest thing here, and done with
-        write_files(open_run, records, ids, clusters, config.max_tokens)
+        write_files(open_run, records, ids, clusters, config.max_cluster_tokens)
         open_run.counts.input = len(ids) + len(pool.rejects)
         open_run.figures.update(clusters.figures)
         draw_charts(clusters, open_run.folder)

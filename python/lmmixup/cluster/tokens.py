@@ -1,4 +1,4 @@
-"""Tokens of records: what `max_tokens` adds up."""
+"""Tokens of records: what `max_cluster_tokens` adds up."""
 
 from __future__ import annotations
 

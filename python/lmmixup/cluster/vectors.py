@@ -88,7 +88,7 @@ def cluster_vectors(
     Args:
         vectors_ND: (N, D) float32, C-contiguous, rows of length 1 (or 0).
         config: Method, sizes and limits.
-        tokens: (N,) uint32, tokens of each record; needed for `max_tokens`.
+        tokens: (N,) uint32, tokens of each record; needed for `max_cluster_tokens`.
         neighbours: As `ops.knn` gives them for the same vectors; found here where missing.
         num_threads: 0 takes all cores.
         reporter: Where progress goes.
@@ -98,7 +98,7 @@ def cluster_vectors(
 
     Raises:
         InfeasibleError: N cannot be split into clusters of min..max.
-        ArgumentError: Shapes differ, or `max_tokens` came without `tokens`.
+        ArgumentError: Shapes differ, or `max_cluster_tokens` came without `tokens`.
         DataError: A vector is not finite.
 
     Notes:
@@ -114,14 +114,14 @@ def cluster_vectors(
         >>> cluster_vectors(vectors, ClusterConfig(min=2, max=3, mean=2)).labels
         array([0, 1, 2, 0, 1, 2], dtype=int32)
     """
-    if config.max_tokens is not None and tokens is None:
-        raise ArgumentError("max_tokens needs the tokens of each record, got none")
+    if config.max_cluster_tokens is not None and tokens is None:
+        raise ArgumentError("max_cluster_tokens needs the tokens of each record, got none")
     if neighbours is None:
         neighbours = _neighbours(vectors_ND, config, num_threads, reporter)
     options: dict[str, Any] = {
         "bounds": (config.min, config.max),
-        "tokens": tokens if config.max_tokens is not None else None,
-        "max_tokens": config.max_tokens,
+        "tokens": tokens if config.max_cluster_tokens is not None else None,
+        "max_tokens": config.max_cluster_tokens,
         "seed": config.seed,
         "num_threads": num_threads,
         "on_progress": reporter,
@@ -159,7 +159,7 @@ def _neighbours(
     return ops.knn(
         vectors_ND,
         k,
-        method=config.knn,
+        method=config.search,
         recall_sample=RECALL_SAMPLE,
         seed=config.seed,
         num_threads=num_threads,
@@ -189,7 +189,7 @@ def _graph(
 
 def _draw(num_records: int, config: ClusterConfig) -> NDArray[np.uint32]:
     bounds = (config.min, config.max)
-    if config.allow_leftover or config.max_tokens or config.min_similarity is not None:
+    if config.allow_leftover or config.max_cluster_tokens or config.min_similarity is not None:
         num_records = ops.most_partitionable(num_records, bounds)
     return ops.draw_sizes(num_records, bounds, config.mean, config.std, config.seed)
 
@@ -224,7 +224,7 @@ def _figures(
     reasons = np.bincount(fates, minlength=len(Fate))
     return {
         "method": config.method,
-        "knn": neighbours.method,
+        "search": neighbours.method,
         "knn_recall": neighbours.recall,
         "clusters": len(sizes),
         "clustered_records": int(reasons[Fate.CLUSTERED]),

@@ -6,10 +6,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from lmmixup.embed import VectorsConfig
+from lmmixup.embed import NeighboursConfig
 
 
-class CurateConfig(VectorsConfig):
+class CurateConfig(NeighboursConfig):
     """How wrong ratings are found and replaced."""
 
     rating: str = "rating"

@@ -89,7 +89,7 @@ def curate(
     found = ops.knn(
         vectors_ND,
         config.neighbours,
-        method=config.knn,
+        method=config.search,
         seed=config.seed,
         num_threads=num_threads,
         on_progress=reporter,
@@ -214,5 +214,5 @@ def _figures(fixed: Corrections, whole: Clusterability, found: ops.Neighbours) -
         "transitions_trusted": whole.trusted,
         "neighbour_weight": fixed.weight,
         "mean_trust": None if fixed.mean_trust is None else round(fixed.mean_trust, 6),
-        "neighbours_by": found.method,
+        "search": found.method,
     }

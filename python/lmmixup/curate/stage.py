@@ -88,7 +88,7 @@ def run(
         open_run.counts.kept = records.num_rows
         open_run.counts.input = records.num_rows + sum(1 for _ in pool.rejects)
         open_run.figures.update(_figures(curation, records.num_rows - len(rated_R)))
-        open_run.figures["embedding"] = embedded.identity
+        open_run.figures["identity"] = embedded.identity
         agreements = list(judge_agreement(judges, at=config.at))
         open_run.figures["judges"] = [pair.to_dict() for pair in agreements]
         for pair in agreements:

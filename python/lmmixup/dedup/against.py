@@ -12,6 +12,7 @@ from lmmixup import ops
 from lmmixup.dedup.joined import Joined
 from lmmixup.dedup.semantic import embedding_figures, nearest
 from lmmixup.embed import embed_pool
+from lmmixup.progress import Renamed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -154,11 +155,11 @@ def _by_cosine(
     ids = embedded.ids.combine_chunks()
     names, pool_ids = ids[:num_other], ids[num_other:]
     others_MD, vectors_ND = embedded.vectors_ND[:num_other], embedded.vectors_ND[num_other:]
-    method = "exact" if config.pairs == "blocks" else config.pairs
+    method = "exact" if config.search == "blocks" else config.search
     of_other, cosine_of_other, _ = nearest(
         others_MD, vectors_ND, method=method, num_threads=num_threads, reporter=run.reporter
     )
-    of_pool, cosine_of_pool, pairs = nearest(
+    of_pool, cosine_of_pool, search = nearest(
         vectors_ND, others_MD, method=method, num_threads=num_threads, reporter=run.reporter
     )
     columns = [
@@ -174,7 +175,7 @@ def _by_cosine(
         _ids_of(names, of_pool),
         [f"cosine {value:.4f}" for value in cosine_of_pool[hit]],
         pa.RecordBatch.from_arrays(columns, schema=SEMANTIC_SCHEMA),
-        {"pairs": pairs, **embedding_figures(embedded)},
+        {"search": search, **embedding_figures(embedded)},
     )
 
 
@@ -195,6 +196,7 @@ def _ids_of(ids: pa.Array, places: npt.NDArray[np.int32]) -> pa.Array:
 def _write_clean(run: StageRun, pool: Pool, hit: npt.NDArray[np.bool_], num_threads: int) -> None:
     sink = run.writer("data.parquet", pool.schema)
     start = 0
-    for batch in pool.batches(num_threads=num_threads, reporter=run.reporter):
+    writes = Renamed(run.reporter, "write")
+    for batch in pool.batches(num_threads=num_threads, reporter=writes):
         sink.write(batch.filter(pa.array(~hit[start : start + batch.num_rows])))
         start += batch.num_rows

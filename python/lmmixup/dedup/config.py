@@ -7,8 +7,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from lmmixup.embed import EmbedConfig
-from lmmixup.stage import StageConfig
+from lmmixup.embed import VectorsConfig
 
 JACCARD = 0.7
 """Default threshold of word n-grams."""
@@ -19,7 +18,7 @@ COSINE = 0.95
 OF_TEXTS = ("shingle", "shingle_size", "num_perm", "bands", "rows", "verify", "min_containment")
 """Settings that vectors have no use for."""
 
-OF_VECTORS = ("embedder", "vectors", "vector_column", "pairs")
+OF_VECTORS = ("embedder", "vectors", "vector_column", "search")
 """Settings that only vectors have a use for."""
 
 
@@ -27,7 +26,7 @@ def _default_threshold(given: dict[str, Any]) -> float:
     return COSINE if given.get("method") == "semantic" else JACCARD
 
 
-class DedupConfig(StageConfig):
+class DedupConfig(VectorsConfig):
     """How alike records are found, and which of them stay."""
 
     method: Literal["join", "minhash", "exact", "semantic"] = "join"
@@ -36,18 +35,11 @@ class DedupConfig(StageConfig):
     threshold: float = Field(default_factory=_default_threshold, gt=0, le=1)
     """Jaccard similarity from which two records are near-duplicates; for `semantic` the cosine,
     0.95 where not given."""
-    embedder: str = "lexical"
-    """For `semantic`: what makes the vectors, as of `lmmixup embed`: `lexical`, `wordllama`,
-    `static:FOLDER`, `st:MODEL`, `openai:MODEL`, `npy:FILE` or `column:NAME`."""
-    vectors: Path | None = None
-    """For `semantic`: vectors that exist already, a `.npy`, Parquet or Arrow file, or the folder
-    of `lmmixup embed`."""
-    vector_column: str | None = None
-    """For `semantic`: column with the vectors, in the pool or in the file of `vectors`."""
-    pairs: Literal["auto", "exact", "blocks", "triton"] = "auto"
-    """For `semantic`: compare all pairs, here or on a GPU (`triton`, the same result), or those
-    that share a coarse cell; `auto` takes `triton` for large pools where there is a GPU and
-    lmmixup-kernels, else `blocks`, and the manifest says so, with the measured recall."""
+    search: Literal["auto", "exact", "blocks", "triton"] = "auto"
+    """For `semantic`: how pairs are found: all of them compared, here (`exact`) or on a GPU
+    (`triton`, the same result), or approximately by coarse cells (`blocks`); `auto` takes `triton`
+    for large pools where there is a GPU and lmmixup-kernels, else `blocks`, and the manifest says
+    so, with the measured recall."""
     shingle: Literal["auto", "word", "char"] = "auto"
     """Tokens of a shingle: words, characters, or (`auto`) words and the single characters of
     scripts without spaces."""
@@ -93,7 +85,6 @@ class DedupConfig(StageConfig):
             if getattr(self, name) != type(self).model_fields[name].default:
                 hint = "it compares vectors" if semantic else "pass --semantic too"
                 raise ValueError(f"{name} has no effect with method {self.method}; {hint}")
-        self.embed_config()  # raises where the settings of vectors do not fit together
         if self.against is not None and self.vectors is not None:
             raise ValueError(
                 "against compares two pools, but vectors are those of one; name an embedder, or "
@@ -106,9 +97,3 @@ class DedupConfig(StageConfig):
         if self.against is not None and self.update is not None:
             raise ValueError("against and update exclude each other; run them one after the other")
         return self
-
-    def embed_config(self) -> EmbedConfig:
-        """How `semantic` makes records into vectors."""
-        return EmbedConfig(
-            embedder=self.embedder, vectors=self.vectors, vector_column=self.vector_column
-        )

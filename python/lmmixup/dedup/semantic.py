@@ -60,7 +60,7 @@ def semantic_families(
         batches,
         embedded.vectors_ND,
         threshold=config.threshold,
-        pairs=config.pairs,
+        method=config.search,
         recall_sample=RECALL_SAMPLE,
         seed=config.seed,
         normalize=config.normalize,
@@ -77,7 +77,7 @@ def embedding_figures(embedded: Embedded) -> dict[str, object]:
     vectors_ND = embedded.vectors_ND
     return {
         "embedder": str(embedded.identity["embedder"]),
-        "embedding": embedded.identity,
+        "identity": embedded.identity,
         "records_without_text": int((~vectors_ND.any(axis=1)).sum()) if len(vectors_ND) else 0,
     }
 

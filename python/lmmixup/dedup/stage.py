@@ -12,7 +12,7 @@ from lmmixup.dedup.charts import draw_sizes
 from lmmixup.dedup.config import DedupConfig
 from lmmixup.dedup.families import families
 from lmmixup.dedup.update import Grown
-from lmmixup.progress import SILENT, Reporter
+from lmmixup.progress import SILENT, Renamed, Reporter
 from lmmixup.stage import StageResult, StageRun
 
 if TYPE_CHECKING:
@@ -130,7 +130,8 @@ def _write_kept(
     sink = run.writer("data.parquet", schema)
     ids, start = [], 0
     columns = [field.name for field in incoming]
-    for batch in records.batches(columns, num_threads=num_threads, reporter=run.reporter):
+    writes = Renamed(run.reporter, "write")
+    for batch in records.batches(columns, num_threads=num_threads, reporter=writes):
         rows = slice(start, start + batch.num_rows)
         start += batch.num_rows
         family = found.family[rows].astype(np.int32)

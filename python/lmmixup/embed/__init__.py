@@ -4,7 +4,7 @@
 `read_vectors` reads such a folder back.
 """
 
-from lmmixup.embed.config import EmbedConfig, VectorsConfig
+from lmmixup.embed.config import EmbedConfig, NeighboursConfig, VectorsConfig
 from lmmixup.embed.embedder import Embedder, make_embedder
 from lmmixup.embed.heart import Embedded, embed_pool, embed_texts, record_texts
 from lmmixup.embed.stage import run
@@ -14,6 +14,7 @@ __all__ = [
     "EmbedConfig",
     "Embedded",
     "Embedder",
+    "NeighboursConfig",
     "VectorsConfig",
     "embed_pool",
     "embed_texts",

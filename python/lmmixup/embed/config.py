@@ -7,6 +7,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from lmmixup.llm import ServerConfig
 from lmmixup.stage import StageConfig
 
 KINDS = ("lexical", "wordllama", "static", "st", "openai", "npy", "column")
@@ -21,7 +22,7 @@ NEEDS_ARGUMENT = {
 }
 
 
-class EmbedConfig(StageConfig):
+class EmbedConfig(ServerConfig):
     """How records become vectors."""
 
     embedder: str = "lexical"
@@ -42,26 +43,11 @@ class EmbedConfig(StageConfig):
     dtype: Literal["f32", "f16", "i8"] = "f32"
     """How `vectors.npy` is stored; `i8` has one scale a record in `scales.npy`."""
 
-    max_tokens: int | None = Field(default=None, ge=1)
+    max_text_tokens: int | None = Field(default=None, ge=1)
     """Tokens of a text that count; the default is the model's own."""
 
     batch_size: int = Field(default=64, ge=1, le=65536)
     """Texts in one call of a transformer or server."""
-
-    base_url: str | None = None
-    """Address of the server for `openai:MODEL`, such as `http://localhost:8000/v1`."""
-
-    api_key_env: str = "OPENAI_API_KEY"
-    """Environment variable with the server's key; it is never stored."""
-
-    concurrency: int = Field(default=8, ge=1, le=256)
-    """Calls to the server at a time."""
-
-    max_retries: int = Field(default=5, ge=0, le=20)
-    """Further attempts after a call that failed for a reason that may pass."""
-
-    timeout_s: float = Field(default=60.0, gt=0)
-    """Seconds that one call to the server may take."""
 
     cache: str = "auto"
     """Folder where vectors of transformers and servers are kept by content; `auto` is the user's
@@ -100,7 +86,7 @@ class EmbedConfig(StageConfig):
 
 
 class VectorsConfig(StageConfig):
-    """What stages that look at neighbours are told of their vectors."""
+    """What stages that compare vectors are told of them."""
 
     embedder: str = "lexical"
     """What makes the vectors, as of `lmmixup embed`: `lexical`, `wordllama`, `static:FOLDER`,
@@ -113,10 +99,6 @@ class VectorsConfig(StageConfig):
     vector_column: str | None = None
     """Column with the vectors, in the pool or in the file of `vectors`."""
 
-    knn: Literal["auto", "exact", "blocks", "usearch"] = "auto"
-    """How neighbours are found: `exact`, or approximately by coarse cells (`blocks`) or a graph
-    (`usearch`); `auto` takes `blocks` for large pools and the manifest says so."""
-
     @model_validator(mode="after")
     def _check_vectors(self) -> Self:
         self.embed_config()  # raises where the three do not fit together
@@ -127,3 +109,11 @@ class VectorsConfig(StageConfig):
         return EmbedConfig(
             embedder=self.embedder, vectors=self.vectors, vector_column=self.vector_column
         )
+
+
+class NeighboursConfig(VectorsConfig):
+    """What stages that look at neighbours are told of their vectors."""
+
+    search: Literal["auto", "exact", "blocks", "usearch"] = "auto"
+    """How neighbours are found: `exact`, or approximately by coarse cells (`blocks`) or a graph
+    (`usearch`); `auto` takes `blocks` for large pools and the manifest says so."""

@@ -48,7 +48,7 @@ class ServerEmbedder:
     """
 
     def __init__(self, config: EmbedConfig) -> None:
-        key = read_key(config.api_key_env, None, required=config.base_url is None)
+        key = read_key(config.api_key_env, config.api_key_file, required=config.base_url is None)
         self._server = Server(
             config.base_url or OPENAI_URL,
             key,

@@ -93,7 +93,7 @@ def static_embedder(config: EmbedConfig, *, num_threads: int = 0) -> StaticEmbed
     if config.kind == "wordllama":
         tokenizer, weights = wordllama_files()
         return StaticEmbedder(
-            tokenizer, weights, max_tokens=config.max_tokens, num_threads=num_threads
+            tokenizer, weights, max_tokens=config.max_text_tokens, num_threads=num_threads
         )
     folder = Path(config.argument)
     tokenizer, weights = folder / "tokenizer.json", folder / "model.safetensors"
@@ -106,7 +106,7 @@ def static_embedder(config: EmbedConfig, *, num_threads: int = 0) -> StaticEmbed
     return StaticEmbedder(
         tokenizer,
         weights,
-        max_tokens=config.max_tokens or _max_tokens(folder / "config.json"),
+        max_tokens=config.max_text_tokens or _max_tokens(folder / "config.json"),
         drop_unknown=True,
         num_threads=num_threads,
     )

@@ -49,8 +49,8 @@ class TransformerEmbedder:
             self._model = SentenceTransformer(config.argument)
         except (OSError, ValueError) as error:
             raise LmmixupError(f"{config.argument}: no such model: {error}") from error
-        if config.max_tokens is not None:
-            self._model.max_seq_length = config.max_tokens
+        if config.max_text_tokens is not None:
+            self._model.max_seq_length = config.max_text_tokens
         self._name = config.argument
         self._batch_size = config.batch_size
         self._dim = len(self._encode(["dimensions"])[0])

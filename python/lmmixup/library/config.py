@@ -31,10 +31,10 @@ class LibraryConfig(StageConfig):
     task_type: str | None = None
     """Take records of this task type only; the others are dropped."""
 
-    k: int = Field(16, ge=1, le=256)
+    neighbours: int = Field(16, ge=1, le=256)
     """Nearest neighbours that a rating rests on."""
 
-    k_transition: int = Field(2, ge=1, le=256)
+    transition_neighbours: int = Field(2, ge=1, le=256)
     """Nearest neighbours that the transition matrix is counted on (scorer `paper`)."""
 
     smoothing: float = Field(0.01, gt=0)

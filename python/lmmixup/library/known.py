@@ -109,7 +109,7 @@ def nearest_others(
     is_other = (wide.idx_QK >= 0) & (known.same_N[wide.idx_QK] != own_R[:, None])
     if is_other.sum(axis=1).min() < k:
         raise DataError(
-            f"expected at least k = {k} records beside a record's own in the library, got "
+            f"expected at least {k} records beside a record's own in the library, got "
             f"{is_other.sum(axis=1).min()}, because others have its very text; pass "
             "--no-leave-one-out to let records see themselves"
         )

@@ -48,11 +48,11 @@ class PaperScorer:
         prior_C = np.bincount(ratings_N, minlength=NUM_CLASSES) / len(ratings_N)
         transition_CC = ops.transition(
             ratings_N,
-            found.idx_QK[:, : config.k_transition],
+            found.idx_QK[:, : config.transition_neighbours],
             num_classes=NUM_CLASSES,
             smoothing=config.smoothing,
         )
-        return cls(examples, config.k, prior_C, transition_CC)
+        return cls(examples, config.neighbours, prior_C, transition_CC)
 
     @classmethod
     def restore(

@@ -92,7 +92,7 @@ class ResidualScorer:
         calibration = fit_calibration(score_N, ratings_N, NUM_CLASSES, config.cut_points)
         return cls(
             examples,
-            config.k,
+            config.neighbours,
             head,
             residuals_N,
             temperature,

@@ -42,8 +42,10 @@ def fit_scorer(
     Source:
         METHOD §5 for `paper`; docs/knn_bayes.md for `residual`.
     """
-    check_examples(examples, config.k)
-    k = max(config.k, config.k_transition) if config.scorer == "paper" else config.k
+    check_examples(examples, config.neighbours)
+    k = config.neighbours
+    if config.scorer == "paper":
+        k = max(k, config.transition_neighbours)
     found = ops.knn(
         examples.vectors_ND, k, method="exact", num_threads=num_threads, on_progress=reporter
     )
@@ -61,8 +63,8 @@ def check_examples(examples: Examples, k: int) -> None:
     ratings, num_records = examples.ratings_N, len(examples.ratings_N)
     if num_records <= k:
         raise DataError(
-            f"expected more than k = {k} rated records, got {num_records}; rate more of them or "
-            "pass a smaller --k"
+            f"expected more rated records than neighbours, got {num_records} for {k}; rate more, "
+            "or lower --neighbours"
         )
     if ratings.min() < 0 or ratings.max() >= NUM_CLASSES:
         raise DataError(f"ratings must be 0 to 5, got {ratings.min()}..{ratings.max()}")

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from lmmixup.embed import Embedder
     from lmmixup.library.known import Known
 
-FORMAT = 1
+FORMAT = 2
 NORM = "l2"
 METRIC = "cosine"
 DEFAULT = "default"
@@ -224,10 +224,11 @@ def open_library(path: str | Path) -> Library:
     figures = manifest["figures"]
     for name, expected in (("library_format", FORMAT), ("norm", NORM), ("metric", METRIC)):
         if figures.get(name) != expected:
-            raise DataError(f"{path}: expected {name} {expected!r}, got {figures.get(name)!r}")
-    config = LibraryConfig(**manifest["config"])
+            raise DataError(
+                f"{path}: expected {name} {expected!r}, got {figures.get(name)!r}; build it again"
+            )
     try:
-        return _opened(path, config, figures)
+        return _opened(path, LibraryConfig(**manifest["config"]), figures)
     except (OSError, KeyError, ValueError, pa.ArrowException) as error:
         if isinstance(error, LmmixupError):
             raise
@@ -251,7 +252,7 @@ def _opened(path: Path, config: LibraryConfig, figures: dict[str, Any]) -> Libra
         for name in ("head.npy", "residuals.npy")
         if (path / name).exists()
     }
-    scorer = SCORERS[config.scorer].restore(stored, config.k, figures["fitted"], arrays)
+    scorer = SCORERS[config.scorer].restore(stored, config.neighbours, figures["fitted"], arrays)
     ids = records.column("id").combine_chunks()
     return Library(path, config, ids, identity, scorer, library_texts(records, config))
 

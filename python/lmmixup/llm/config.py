@@ -11,8 +11,8 @@ from pydantic import Field, model_validator
 from lmmixup.stage import StageConfig
 
 
-class CallConfig(StageConfig):
-    """How an LLM is asked.
+class ServerConfig(StageConfig):
+    """How a server is called.
 
     What decides an answer goes into the manifest. How the calls are made (limits, prices, keys,
     the cache) is excluded from it, so that a run which continues with another limit is the same
@@ -23,15 +23,6 @@ class CallConfig(StageConfig):
     """Address of an OpenAI-compatible server, such as `http://localhost:8000/v1`; without it
     OpenAI's own."""
 
-    temperature: float = Field(default=0.0, ge=0, le=2)
-    """Temperature of the answers."""
-
-    max_tokens: int = Field(default=512, ge=1, le=1_000_000)
-    """Tokens that one answer may have; an answer that is cut off there counts as none."""
-
-    llm_seed: int | None = None
-    """Seed that is sent to the server, for servers that take one."""
-
     api_key_env: str = Field(default="OPENAI_API_KEY", exclude=True)
     """Environment variable with the server's key; it is never stored."""
 
@@ -41,17 +32,36 @@ class CallConfig(StageConfig):
     concurrency: int = Field(default=16, ge=1, le=1024, exclude=True)
     """Calls to a server at a time."""
 
-    requests_per_minute: float | None = Field(default=None, gt=0, exclude=True)
-    """Limit of the server, in calls."""
-
-    tokens_per_minute: float | None = Field(default=None, gt=0, exclude=True)
-    """Limit of the server, in tokens: the prompt's (estimated) and `max_tokens`."""
-
     timeout_s: float = Field(default=120.0, gt=0, exclude=True)
     """Seconds that one call may take."""
 
     max_retries: int = Field(default=6, ge=0, le=100, exclude=True)
     """Further attempts after a call that failed for a reason that may pass."""
+
+    @model_validator(mode="after")
+    def _check_server(self) -> Self:
+        if self.base_url is not None:
+            check_url(self.base_url)
+        return self
+
+
+class CallConfig(ServerConfig):
+    """How an LLM is asked."""
+
+    temperature: float = Field(default=0.0, ge=0, le=2)
+    """Temperature of the answers."""
+
+    max_tokens: int = Field(default=512, ge=1, le=1_000_000)
+    """Tokens that one answer may have; an answer that is cut off there counts as none."""
+
+    llm_seed: int | None = None
+    """Seed that is sent to the server, for servers that take one."""
+
+    requests_per_minute: float | None = Field(default=None, gt=0, exclude=True)
+    """Limit of the server, in calls."""
+
+    tokens_per_minute: float | None = Field(default=None, gt=0, exclude=True)
+    """Limit of the server, in tokens: the prompt's (estimated) and `max_tokens`."""
 
     max_failures: int = Field(default=20, ge=1, exclude=True)
     """Calls that may fail for good, one after the other, before the run stops."""
@@ -79,8 +89,6 @@ class CallConfig(StageConfig):
 
     @model_validator(mode="after")
     def _check_calls(self) -> Self:
-        if self.base_url is not None:
-            check_url(self.base_url)
         if self.max_cost is not None and (self.price_in is None or self.price_out is None):
             raise ValueError("max_cost needs price_in and price_out: an unknown price has no limit")
         return self

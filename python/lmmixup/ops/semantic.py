@@ -27,7 +27,7 @@ def semantic_families(
     vectors_ND: npt.NDArray[np.float32],
     *,
     threshold: float = 0.95,
-    pairs: Literal["auto", "exact", "blocks", "triton"] = "auto",
+    method: Literal["auto", "exact", "blocks", "triton"] = "auto",
     cell_size: int = 8192,
     overlap: int = 2,
     recall_sample: int = 1000,
@@ -45,7 +45,7 @@ def semantic_families(
         vectors_ND: (N, D) float32, C-contiguous, finite, one row a record, of any length; a
             row of zeros (a record without text) is alike to nothing.
         threshold: Cosine in (0, 1].
-        pairs: `exact` compares all pairs; `triton` too, on a GPU; `blocks` those that share a
+        method: `exact` compares all pairs; `triton` too, on a GPU; `blocks` those that share a
             coarse cell, which may miss some. `auto` takes `triton` for more than `GPU_FROM` pairs
             where a GPU and the package lmmixup-kernels are there, else `blocks` for more than
             `EXACT_UP_TO` rows. `figures` says which it was.
@@ -60,7 +60,7 @@ def semantic_families(
         on_progress: Called with (phase, done, total) every 100 ms.
 
     Returns:
-        The families, with cosines as similarities. `figures` has `pairs`, and for `blocks`
+        The families, with cosines as similarities. `figures` has `search`, and for `blocks`
         `pair_recall` (share of a sample's pairs that are in one family; `None` where the sample
         has no pair), `recall_sample` and `sampled_pairs`.
 
@@ -97,11 +97,11 @@ def semantic_families(
     ):
         if value < least:
             raise ArgumentError(f"{name} must be at least {least}, got {value}")
-    if pairs not in ("auto", "exact", "blocks", "triton"):
-        raise ArgumentError(f"pairs must be auto, exact, blocks or triton, got {pairs!r}")
-    if pairs == "auto":
-        pairs = _choose(vectors_ND)
-    if pairs == "triton":
+    if method not in ("auto", "exact", "blocks", "triton"):
+        raise ArgumentError(f"method must be auto, exact, blocks or triton, got {method!r}")
+    if method == "auto":
+        method = _choose(vectors_ND)
+    if method == "triton":
         return _by_gpu(
             batches,
             vectors_ND,
@@ -125,13 +125,13 @@ def semantic_families(
         pool,
         vectors_ND,
         threshold,
-        blocks if pairs == "blocks" else None,
+        blocks if method == "blocks" else None,
         (rule or KeepRule()).resolve(),
         earlier,
         num_threads,
         on_progress,
     )
-    return Families(*families, figures=_figures(pairs, recall))
+    return Families(*families, figures=_figures(method, recall))
 
 
 def _choose(vectors_ND: npt.NDArray[np.float32]) -> Literal["exact", "blocks", "triton"]:
@@ -152,7 +152,7 @@ def _by_gpu(
     on_progress: OnProgress | None,
 ) -> Families:
     """As `exact`, but a GPU says first which records can be in one family at all."""
-    check_gpu("pairs", vectors_ND)
+    check_gpu("method", vectors_ND)
     if not 0 < threshold <= 1:
         raise ArgumentError(f"threshold must be in (0, 1], got {threshold}")
     if earlier is not None and len(earlier) != len(vectors_ND):
@@ -173,12 +173,12 @@ def _by_gpu(
     )
 
 
-def _figures(pairs: str, recall: tuple[int, int, int] | None) -> dict[str, Any]:
+def _figures(method: str, recall: tuple[int, int, int] | None) -> dict[str, Any]:
     if recall is None:
-        return {"pairs": pairs}
+        return {"search": method}
     num_sampled, num_pairs, num_connected = recall
     return {
-        "pairs": pairs,
+        "search": method,
         "pair_recall": round(num_connected / num_pairs, 6) if num_pairs else None,
         "recall_sample": num_sampled,
         "sampled_pairs": num_pairs,

@@ -8,7 +8,7 @@ from typing import Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from lmmixup.embed import VectorsConfig
+from lmmixup.embed import NeighboursConfig
 
 StrategyName = Literal[
     "ds2", "random", "longest", "perplexity", "ifd", "alpagasus", "deita", "knn", "less"
@@ -16,7 +16,7 @@ StrategyName = Literal[
 LayoutName = Literal["trl", "llama-factory", "axolotl"]
 
 
-class SelectConfig(VectorsConfig):
+class SelectConfig(NeighboursConfig):
     """Which records are selected, how many, and in which form they are written."""
 
     strategy: StrategyName = "ds2"
@@ -66,7 +66,7 @@ class SelectConfig(VectorsConfig):
     model: str | None = None
     """Folder or name of a causal language model, for `perplexity`, `ifd` and `less`."""
 
-    max_tokens: int = Field(default=2048, ge=16)
+    max_record_tokens: int = Field(default=2048, ge=16)
     """Tokens of prompt and completion that the model reads; what is longer is cut and counted."""
 
     target: tuple[Path, ...] = ()

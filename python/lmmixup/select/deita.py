@@ -79,7 +79,7 @@ def score_evol(
     flat = [turn for some in turns for turn in some]
     pieces = Pieces(work, CHUNK, reporter)
     complexity, quality = (
-        _score_turns(name, template, flat, config.max_tokens, pieces=pieces, what=what)
+        _score_turns(name, template, flat, config.max_record_tokens, pieces=pieces, what=what)
         for name, template, what in (
             (str(config.complexity_scorer), COMPLEXITY, "complexity"),
             (str(config.quality_scorer), QUALITY, "quality"),

@@ -81,7 +81,7 @@ def score_pool(
 
     def losses(start: int, stop: int) -> npt.NDArray[np.float64]:
         if not models:
-            models.append(LanguageModel(str(config.model), config.max_tokens))
+            models.append(LanguageModel(str(config.model), config.max_record_tokens))
         chunk = records.slice(start, stop - start)
         return models[0].losses(texts_of(chunk, "prompt"), texts_of(chunk, "completion"))
 

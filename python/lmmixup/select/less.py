@@ -94,7 +94,7 @@ def score_influence(
     Source:
         LESS, arXiv 2402.04333, section 4; the mean over a subtask is of cosines, as in its code.
     """
-    reader = LanguageModel(str(config.model), config.max_tokens)
+    reader = LanguageModel(str(config.model), config.max_record_tokens)
     work.mkdir(parents=True, exist_ok=True)
     targets, subtask_T = _with_subtasks(reader, target)
     checkpoints = given_checkpoints(config.checkpoints)

@@ -74,7 +74,7 @@ class Candidates:
             num_threads=self.num_threads,
             reporter=self.reporter,
         )
-        return embedded.vectors_ND, {"embedding": embedded.identity}
+        return embedded.vectors_ND, {"identity": embedded.identity}
 
     def random_keys(self) -> npt.NDArray[np.float64]:
         """(N,) drawn numbers, by the seed and the places of the records."""
@@ -256,12 +256,12 @@ def _tail(given: Candidates) -> tuple[npt.NDArray[np.float32], dict[str, Any]]:
     tail = long_tail(
         vectors_ND,
         given.config.neighbours,
-        method=given.config.knn,
+        method=given.config.search,
         seed=given.config.seed,
         num_threads=given.num_threads,
         on_progress=given.reporter,
     )
-    return tail.score_N, {**figures, "neighbours_by": tail.method, "recall": tail.recall}
+    return tail.score_N, {**figures, "search": tail.method, "recall": tail.recall}
 
 
 STRATEGIES: dict[str, Strategy] = {
