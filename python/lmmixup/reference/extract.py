@@ -126,9 +126,7 @@ def _questions(asked: Sequence[str], told: Sequence[str]) -> list[list[int]]:
     return groups
 
 
-def _first_with(
-    own: list[str], others: Sequence[str], groups: list[list[int]]
-) -> list[int] | None:
+def _first_with(own: list[str], others: Sequence[str], groups: list[list[int]]) -> list[int] | None:
     """The group of the first other text with the same words."""
     for place, other in enumerate(others):
         if words(other) == own:
