@@ -66,9 +66,9 @@ def extract(records: Sequence[tuple[str, str]], max_tokens: int) -> Extracted:
 
     Example:
         >>> from lmmixup import reference
-        >>> records = [("Why?", "Air scatters blue."), ("why", "Dust scatters red light too.")]
+        >>> records = [("Why?", "Air bends far more blue."), ("why", "Dust scatters red light too.")]
         >>> reference.extract(records, 100).completion
-        'Dust scatters red light too. Air scatters blue.'
+        'Air bends far more blue. Dust scatters red light too.'
     """
     taken = Extracted()
     texts = [completion.strip() for _, completion in records]
