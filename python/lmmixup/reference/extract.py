@@ -66,9 +66,9 @@ def extract(records: Sequence[tuple[str, str]], max_tokens: int) -> Extracted:
 
     Example:
         >>> from lmmixup import reference
-        >>> records = [("Why?", "Air bends far more blue."), ("why", "Dust scatters red light too.")]
+        >>> records = [("Why?", "Air bends more blue."), ("why", "Dust scatters red light too.")]
         >>> reference.extract(records, 100).completion
-        'Air bends far more blue. Dust scatters red light too.'
+        'Air bends more blue. Dust scatters red light too.'
     """
     taken = Extracted()
     texts = [completion.strip() for _, completion in records]
