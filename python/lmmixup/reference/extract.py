@@ -68,7 +68,7 @@ def extract(records: Sequence[tuple[str, str]], max_tokens: int) -> Extracted:
         >>> from lmmixup import reference
         >>> records = [("Why?", "Air bends more blue."), ("why", "Dust scatters red light too.")]
         >>> reference.extract(records, 100).completion
-        'Air bends more blue. Dust scatters red light too.'
+        'Dust scatters red light too. Air bends more blue.'
     """
     taken = Extracted()
     texts = [completion.strip() for _, completion in records]
