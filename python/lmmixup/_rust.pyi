@@ -351,7 +351,6 @@ class ChatPool:
 def pack_best_fit(
     lengths: NDArray[np.uint32], capacity: int, window: int
 ) -> tuple[NDArray[np.uint32], NDArray[np.uint32]]: ...
-
 def extract(
     prompts: pa.Array,
     completions: pa.Array,

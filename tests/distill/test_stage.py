@@ -21,6 +21,7 @@ from lmmixup.contract import parse, render
 from lmmixup.distill import DistillConfig, preview, run
 from lmmixup.errors import ArgumentError, DataError, LmmixupError
 from lmmixup.pool import open_pool
+from lmmixup.progress import Reporter
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -335,6 +336,23 @@ def test_large_and_mixed_clusters_lose_nothing(
     assert sum(len(row["sources"]) for row in rows) == 10_005
     assert result.counts["used"] == 10_005
     assert not (tmp_path / "out" / "answers.parquet").exists()
+
+
+def test_progress_counts_clusters_and_has_a_total(
+    clustered: Callable[..., pa.Table], tmp_path: Path
+) -> None:
+    class Told(Reporter):
+        def __call__(self, phase: str, done: int, total: int) -> None:
+            told.append((phase, done, total))
+
+    told: list[tuple[str, int, int]] = []
+    # The first cluster makes two records; the last one is beyond the limit.
+    long = [(f"Question {n}?", f"w{n} " * 200) for n in range(6)]
+    table = clustered(long, [("Q?", "A.")], [("R?", "B.")])
+    config = DistillConfig(limit=2, max_prompt_tokens=800)
+    run(open_pool(table), config, output=tmp_path / "out", reporter=Told())
+    assert [one for one in told if one[0] == "distill"][-1] == ("distill", 2, 2)
+    assert ("distill", 1, 2) in told
 
 
 def test_the_preview_shows_what_is_asked_and_asks_nothing(

@@ -83,9 +83,7 @@ def test_sentences_joined_are_the_text(text: str) -> None:
 def test_real_records_are_taken_as_the_reference_does(shared_data: Path) -> None:
     import pyarrow.parquet as pq
 
-    table = pq.read_table(
-        shared_data / "sample_5k.parquet", columns=["instruction", "output"]
-    )
+    table = pq.read_table(shared_data / "sample_5k.parquet", columns=["instruction", "output"])
     records = list(zip(*(column.to_pylist() for column in table.columns), strict=True))[:1500]
     # Several answers to one question too: that is where sentences are chosen.
     groups = [records[at : at + 5] for at in range(0, len(records), 5)]
@@ -121,7 +119,9 @@ def test_a_null_is_an_empty_text() -> None:
 
 
 def test_ten_thousand_answers_to_one_question() -> None:
-    told = [f"Stone{row} crosses river{row} near town{row}, says map{row}." for row in range(10_000)]
+    told = [
+        f"Stone{row} crosses river{row} near town{row}, says map{row}." for row in range(10_000)
+    ]
     seen = taken([[("Why?", text) for text in told]], 2400)
     assert 9000 < len(seen.completions[0].encode()) <= 9600
     assert seen.num_questions.tolist() == [1]

@@ -4,7 +4,7 @@ from lmmixup.distill.config import DistillConfig
 from lmmixup.distill.extractive import Extract, extract
 from lmmixup.distill.faithfulness import Faithfulness, Unfounded, check
 from lmmixup.distill.mixer import Attempt, Made, Mixed, Mixer, Refused
-from lmmixup.distill.parts import Part, Source
+from lmmixup.distill.part import Part, Source
 from lmmixup.distill.preview import preview
 from lmmixup.distill.stage import run
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lmmixup.distill.config import DistillConfig
-    from lmmixup.distill.parts import Part
+    from lmmixup.distill.part import Part
     from lmmixup.progress import Reporter
 
 

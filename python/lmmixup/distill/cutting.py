@@ -10,7 +10,7 @@ from lmmixup.contract import messages, prompt_ids
 
 if TYPE_CHECKING:
     from lmmixup.distill.config import DistillConfig
-    from lmmixup.distill.parts import Grouping, Part, Sizing
+    from lmmixup.distill.part import Grouping, Part, Sizing
     from lmmixup.distill.rater import Rater
 
 

@@ -7,6 +7,7 @@ apart as a numbered list, so that no answer stands under a question that it is n
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from dataclasses import dataclass, field
 from itertools import accumulate, islice
 from typing import TYPE_CHECKING, Any, Self
@@ -23,8 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Sequence
     from types import TracebackType
 
+    from numpy.typing import NDArray
+
     from lmmixup.contract import Pair
-    from lmmixup.distill.parts import Part
+    from lmmixup.distill.part import Part
 
 FIGURES = {
     "questions": "num_questions",
@@ -36,7 +39,8 @@ FIGURES = {
 
 PARTS_AT_A_TIME = 1024
 
-NO_COMPLETION, OVER_LENGTH = (str(reason) for reason in LEFT[1:])
+REASONS = [str(reason) for reason in LEFT]
+NO_COMPLETION, OVER_LENGTH = REASONS[1:]
 
 
 @dataclass(frozen=True)
@@ -97,7 +101,7 @@ def extract(pairs: Sequence[Pair], max_tokens: int) -> Extract:
         taken.prompts[0],
         taken.completions[0],
         int(taken.num_questions[0]),
-        _left(taken.left.tolist()),
+        _left(taken.left, [0, len(pairs)]).get(0, {}),
         int(taken.num_redundant[0]),
         int(taken.num_fragments[0]),
         int(taken.num_over[0]),
@@ -152,11 +156,12 @@ class ExtractiveMixer:
         )
         for name, attribute in FIGURES.items():
             self._figures[name] += int(getattr(taken, attribute).sum())
-        left = taken.left.tolist()
-        is_left = any(left)
-        columns = (taken.prompts, taken.completions, taken.num_questions.tolist(), ends, ends[1:])
-        for part, prompt, completion, number, start, end in zip(parts, *columns, strict=False):
-            lost = _left(left[start:end]) if is_left else {}
+        left = _left(taken.left, ends)
+        columns = (taken.prompts, taken.completions, taken.num_questions.tolist())
+        for place, (part, prompt, completion, number) in enumerate(
+            zip(parts, *columns, strict=True)
+        ):
+            lost = left.get(place, {})
             if completion:
                 task_type = part.task_type if number == 1 else None
                 yield Mixed(part, Made(prompt, completion, task_type, left=lost))
@@ -165,7 +170,10 @@ class ExtractiveMixer:
                 yield Mixed(part, Refused(OVER_LENGTH if is_long else NO_COMPLETION))
 
 
-def _left(codes: Sequence[int]) -> dict[int, str]:
-    """Why records did not go in, by their place."""
-    reasons = ((place, LEFT[code]) for place, code in enumerate(codes) if code)
-    return {place: reason for place, reason in reasons if reason is not None}
+def _left(codes: NDArray[np.uint8], ends: Sequence[int]) -> dict[int, dict[int, str]]:
+    """Why records did not go in, by their place in their group, by the group's place."""
+    left: dict[int, dict[int, str]] = {}
+    for record in np.flatnonzero(codes).tolist():
+        group = bisect_right(ends, record) - 1
+        left.setdefault(group, {})[record - ends[group]] = REASONS[codes[record]]
+    return left

@@ -15,7 +15,7 @@ from lmmixup.llm.answer_rows import ANSWER_FIELDS, answer_columns
 if TYPE_CHECKING:
     from lmmixup.distill.fates import Fates
     from lmmixup.distill.mixer import Attempt, Mixed
-    from lmmixup.distill.parts import Part
+    from lmmixup.distill.part import Part
     from lmmixup.llm import Prices
     from lmmixup.parquet import ParquetSink
     from lmmixup.pool import Pool

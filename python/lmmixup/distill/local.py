@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from lmmixup.distill.config import DistillConfig
-    from lmmixup.distill.parts import Part
+    from lmmixup.distill.part import Part
     from lmmixup.progress import Reporter
 
 BATCHES_AHEAD = 8

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from lmmixup.distill.faithfulness import Tally
     from lmmixup.distill.mixer import Attempt, Made
-    from lmmixup.distill.parts import Part
+    from lmmixup.distill.part import Part
 
 SOURCE = "distill"
 """What stands in the column `source` of a made record."""
@@ -138,11 +138,9 @@ def made_id(part: Part, places: Sequence[int], mixer: str) -> str:
     for place in places:
         source = part.sources[place]
         texts += (source.id, source.prompt, source.completion)
-    pieces: list[bytes] = []
-    for text in texts:
-        encoded = text.encode()
-        pieces += (len(encoded).to_bytes(8, "little"), encoded)
-    return f"{SOURCE}-{hashlib.blake2b(b''.join(pieces), digest_size=12).hexdigest()}"
+    # Their lengths tell where each ends; one piece is encoded many times as fast as each.
+    whole = f"{[*map(len, texts)]}{''.join(texts)}"
+    return f"{SOURCE}-{hashlib.blake2b(whole.encode(), digest_size=12).hexdigest()}"
 
 
 def _places(record: MadeRecord) -> Sequence[int]:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lmmixup.contract import Pair
     from lmmixup.distill.config import DistillConfig
     from lmmixup.distill.mixer import Mixed, Result
-    from lmmixup.distill.parts import Part, Source
+    from lmmixup.distill.part import Part, Source
     from lmmixup.distill.rater import Rater
     from lmmixup.llm import ChatRequest, Outcome
     from lmmixup.progress import Reporter

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping
     from types import TracebackType
 
-    from lmmixup.distill.parts import Part
+    from lmmixup.distill.part import Part
     from lmmixup.llm import Outcome
 
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import groupby
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 
-from lmmixup.contract import TASK_TYPES, MixRecord, messages
+from lmmixup.contract import TASK_TYPES, messages
+from lmmixup.distill.part import Part, Source
 from lmmixup.errors import ArgumentError, DataError
 from lmmixup.llm.request import BYTES_PER_TOKEN
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from lmmixup.distill.config import DistillConfig
     from lmmixup.distill.cutting import Cutting
@@ -36,82 +37,8 @@ FRAME_BYTES = 110
 MOST_BITS = 1 << 27
 """Clusters whose numbers take a bit each: 16 MB of them."""
 
-UNTYPED = "qa"
-"""Form that a mixer is asked for where the records have no task type in common."""
-
-
 ALONE = "no-near-record"
 """Why a record stays out of groups of near records."""
-
-
-class Source(NamedTuple):
-    """One record of a cluster.
-
-    Attributes:
-        row: Its place in the pool, from 0.
-        id: Its id.
-        source: Where it is from, or `None`.
-        prompt: Its prompt; may be empty.
-        completion: Its completion; may be empty.
-        task_type: One of `TASK_TYPES`, or `None`.
-        license: Its license, or `None`.
-    """
-
-    row: int
-    id: str
-    source: str | None
-    prompt: str
-    completion: str
-    task_type: str | None
-    license: str | None = None
-
-    @property
-    def text(self) -> str:
-        """All that it says."""
-        return f"{self.prompt}\n{self.completion}"
-
-    def num_bytes(self) -> int:
-        """What it takes of a prompt, at most."""
-        return len(self.prompt.encode()) + len(self.completion.encode()) + FRAME_BYTES
-
-
-@dataclass(frozen=True)
-class Part:
-    """What becomes one record: a cluster, or as much of it as fits.
-
-    Attributes:
-        cluster: Number of the cluster.
-        part: Number of the part, from 0.
-        sources: The records, nearest to the centroid first; at least one.
-    """
-
-    cluster: int
-    part: int
-    sources: tuple[Source, ...]
-
-    @property
-    def task_type(self) -> str | None:
-        """The task type that all records have, or `None`."""
-        kinds = {source.task_type for source in self.sources}
-        kind = kinds.pop()
-        return kind if not kinds and kind in TASK_TYPES else None
-
-    def record(self) -> MixRecord:
-        """The part as `contract.messages` takes it."""
-        return {
-            "task_type": self.task_type or UNTYPED,
-            "records": [
-                {"prompt": source.prompt, "completion": source.completion}
-                for source in self.sources
-            ],
-        }
-
-
-Sizing: TypeAlias = "Callable[[Part], int]"
-"""Tokens of the prompt that a part makes."""
-
-Grouping: TypeAlias = "Callable[[Sequence[Source]], list[list[Source]]]"
-"""Groups of a cluster's records; each record is in one."""
 
 
 class Parts:
@@ -246,7 +173,7 @@ class Parts:
 
     def _fits_bytes(self, sources: Sequence[Source]) -> bool:
         room = self._config.max_prompt_tokens * BYTES_PER_TOKEN - CONTRACT_BYTES
-        return sum(source.num_bytes() for source in sources) <= room
+        return sum(map(_num_bytes, sources)) <= room
 
     def _fits_tokens(self, sources: Sequence[Source]) -> bool:
         if self._sizing is None:
@@ -256,6 +183,23 @@ class Parts:
     def _leave(self, sources: Sequence[Source], reason: str) -> None:
         for source in sources:
             self._fates.leave(source.row, reason)
+
+
+def _num_bytes(source: Source) -> int:
+    """What a record takes of a prompt, at most."""
+    text = source.prompt + source.completion
+    return (len(text) if text.isascii() else len(text.encode())) + FRAME_BYTES
+
+
+def count_clusters(pool: Pool, limit: int | None, num_threads: int) -> int:
+    """How many clusters there are to read; looks at the column `cluster` only."""
+    number = 0
+    last = None
+    for batch in pool.batches(["cluster"], num_threads=num_threads):
+        clusters = batch.column("cluster").fill_null(-1).to_numpy(zero_copy_only=False)
+        number += int(clusters[0] != last) + int(np.count_nonzero(np.diff(clusters)))
+        last = clusters[-1]
+    return number if limit is None else min(number, limit)
 
 
 class _Visited:

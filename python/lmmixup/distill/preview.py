@@ -15,7 +15,7 @@ from lmmixup.progress import SILENT, Reporter
 
 if TYPE_CHECKING:
     from lmmixup.distill.config import DistillConfig
-    from lmmixup.distill.parts import Part
+    from lmmixup.distill.part import Part
     from lmmixup.pool import Pool
 
 NUM_SHOWN = 20

@@ -13,7 +13,7 @@ from lmmixup.distill.extractive import ExtractiveMixer
 from lmmixup.distill.fates import Fates
 from lmmixup.distill.files import DistilledFiles
 from lmmixup.distill.mixer import Refused
-from lmmixup.distill.parts import Parts
+from lmmixup.distill.parts import Parts, count_clusters
 from lmmixup.errors import DataError
 from lmmixup.llm import Prices, run_async
 from lmmixup.progress import SILENT, Reporter
@@ -68,7 +68,8 @@ def run(
         OutputExistsError: The output exists and `overwrite` is false.
 
     Notes:
-        Streams: memory holds a window of clusters, and two bytes a record. The pool is read twice.
+        Streams: memory holds a window of clusters, and two bytes a record. The pool is read
+        twice, and its column `cluster` once more, so that progress has a total.
         A run that was killed and started again ends with the same bytes.
 
     Source:
@@ -92,7 +93,7 @@ def run(
             lambda: cut(Fates()),
             files=files,
             config=config,
-            reporter=reporter,
+            progress=_Progress(reporter, count_clusters(pool, config.limit, num_threads)),
         )
         run_async(mixing)
         open_run.figures |= {
@@ -148,7 +149,7 @@ async def _mix(
     *,
     files: DistilledFiles,
     config: DistillConfig,
-    reporter: Reporter,
+    progress: _Progress,
 ) -> None:
     num_done = 0
     async with mixer:
@@ -160,7 +161,28 @@ async def _mix(
                 num_done += 1
                 if num_done == STOP_AFTER and not files.num_made and not config.keep_going:
                     raise DataError(_nothing_made(mixed))
-                reporter("distill", num_done, 0)
+                progress.advance(mixed.part.cluster)
+
+
+class _Progress:
+    """Tells how many clusters are done.
+
+    Args:
+        reporter: Who is told.
+        total: Number of clusters.
+    """
+
+    def __init__(self, reporter: Reporter, total: int) -> None:
+        self._reporter = reporter
+        self._total = total
+        self._num_done = 0
+        self._last: int | None = None
+
+    def advance(self, cluster: int) -> None:
+        """A part of a cluster is done; parts of one cluster come after each other."""
+        self._num_done += cluster != self._last
+        self._last = cluster
+        self._reporter("distill", self._num_done, self._total)
 
 
 def _nothing_made(mixed: Mixed) -> str:

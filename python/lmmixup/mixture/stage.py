@@ -12,6 +12,7 @@ from lmmixup.mixture.build import Builder
 from lmmixup.mixture.card import write_card
 from lmmixup.mixture.chat import ChatTeacher
 from lmmixup.mixture.config import MixtureConfig
+from lmmixup.mixture.croissant import write_croissant
 from lmmixup.mixture.libraries import LibraryRecords, build_libraries
 from lmmixup.mixture.split import PARTS, TRAINING, split_articles
 from lmmixup.mixture.teacher import RulesTeacher
@@ -88,6 +89,7 @@ def run(
         _account(open_run, pool, texts, builder)
         open_run.close_writers()
         write_card(open_run.folder, config, made, figures.get("library", {}))
+        write_croissant(open_run.folder, config, made)
     if stage_run.result is None:
         raise RuntimeError("the run ended without a result")
     return stage_run.result

@@ -66,9 +66,9 @@ def extract(records: Sequence[tuple[str, str]], max_tokens: int) -> Extracted:
 
     Example:
         >>> from lmmixup import reference
-        >>> records = [("Why?", "Air scatters blue."), ("why", "Dust scatters red light too.")]
+        >>> records = [("Why?", "Air bends more blue."), ("why", "Dust scatters red light too.")]
         >>> reference.extract(records, 100).completion
-        'Dust scatters red light too. Air scatters blue.'
+        'Dust scatters red light too. Air bends more blue.'
     """
     taken = Extracted()
     texts = [completion.strip() for _, completion in records]
@@ -126,9 +126,7 @@ def _questions(asked: Sequence[str], told: Sequence[str]) -> list[list[int]]:
     return groups
 
 
-def _first_with(
-    own: list[str], others: Sequence[str], groups: list[list[int]]
-) -> list[int] | None:
+def _first_with(own: list[str], others: Sequence[str], groups: list[list[int]]) -> list[int] | None:
     """The group of the first other text with the same words."""
     for place, other in enumerate(others):
         if words(other) == own:
