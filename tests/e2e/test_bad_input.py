@@ -6,6 +6,8 @@ Real processes: the exit status and standard error are what scripts and people s
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -253,6 +255,25 @@ def test_a_read_only_disk_is_one_line(good_pool: Path, disk: Path, stage: str) -
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
     done = lmmixup(stage, good_pool, "-o", disk / "out", "-q")
     assert_refused(done, "Read-only file system", f"{disk / 'out'} was not written")
+
+
+@stages
+def test_a_folder_without_permission_is_one_line(
+    good_pool: Path, tmp_path: Path, stage: str
+) -> None:
+    """Root may write anywhere, so a process that is root gives that up first."""
+    if os.geteuid() == 0 and shutil.which("setpriv") is None:
+        pytest.skip("runs as root, and setpriv is not here")
+    given_up = "--bounding-set=-dac_override,-dac_read_search"
+    prefix = ["setpriv", given_up] if os.geteuid() == 0 else []
+    command = [*prefix, *LMMIXUP, *STAGES[stage], "-q"]
+    tmp_path.chmod(0o555)
+    try:
+        args = [*command, str(good_pool), "-o", str(tmp_path / "out")]
+        done = subprocess.run(args, capture_output=True, text=True, check=False)
+    finally:
+        tmp_path.chmod(0o755)
+    assert_refused(done, "Permission denied", f"{tmp_path / 'out'} was not written")
 
 
 @stages
