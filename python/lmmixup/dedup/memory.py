@@ -100,22 +100,22 @@ def deduplicate(
 
 
 def _table(records: Sequence[str] | Sequence[Mapping[str, Any]]) -> pa.Table:
-    texts = [isinstance(record, str) for record in records]
-    if all(texts):
+    rows = [record for record in records if not isinstance(record, str)]
+    if not rows:
         return pa.table(
             {
                 "prompt": pa.array(records, pa.string()),
                 "completion": pa.array([""] * len(records), pa.string()),
             }
         )
-    if any(texts):
+    if len(rows) < len(records):
         raise DataError("records must be all texts or all dicts, got both")
     # Of all records: Arrow itself takes the columns that the first one has.
-    names = dict.fromkeys(name for record in records for name in record)
+    names = dict.fromkeys(name for record in rows for name in record)
     columns = {}
     for name in names:
         try:
-            columns[name] = pa.array([record.get(name) for record in records])
+            columns[name] = pa.array([record.get(name) for record in rows])
         except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
             raise DataError(f"column {name!r}: expected values of one kind, got {error}") from error
     return pa.table(columns)
