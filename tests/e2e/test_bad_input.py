@@ -163,8 +163,8 @@ def test_a_line_of_50_mb_is_a_record_and_one_of_70_is_not(tmp_path: Path, stage:
     assert (counts["input"], sum(counts["rejected"].values())) == (10, 1)
 
 
-def vectors(change: str) -> np.ndarray[Any, Any]:
-    values: Any = np.random.default_rng(0).standard_normal((12, 8)).astype(np.float32)
+def vectors(change: str) -> Any:
+    values = np.random.default_rng(0).standard_normal((12, 8)).astype(np.float32)
     match change:
         case "NaN":
             values[7, 3] = np.nan
