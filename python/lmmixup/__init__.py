@@ -1,7 +1,8 @@
 """Turn a large, noisy instruction pool into a small set that trains a better model.
 
 Each stage is a module with a config class and a function `run`; `lmmixup.dedup.run(...)` is
-`lmmixup dedup ...` of the command line. Modules are imported when they are first named.
+`lmmixup dedup ...` of the command line. `lmmixup.deduplicate` and `lmmixup.cluster_vectors` do the
+same to what is in memory. Modules are imported when they are first named.
 
 Example:
     >>> import lmmixup
@@ -37,13 +38,20 @@ if TYPE_CHECKING:
         train,
     )
     from lmmixup import rate as rate
+    from lmmixup.cluster import cluster_vectors
+    from lmmixup.dedup import deduplicate
+
+_FUNCTIONS = {"cluster_vectors": "cluster", "deduplicate": "dedup"}
+"""What is here without its module's name, and the module."""
 
 __all__ = [
     "__version__",
     "cluster",
+    "cluster_vectors",
     "contract",
     "curate",
     "dedup",
+    "deduplicate",
     "distill",
     "embed",
     "errors",
@@ -69,6 +77,8 @@ def __getattr__(name: str) -> Any:
     # `importlib.metadata` and the stages are slow to import; most programs need few of them.
     if name == "__version__":
         return _version()
+    if name in _FUNCTIONS:
+        return getattr(import_module(f"lmmixup.{_FUNCTIONS[name]}"), name)
     if name in __all__:
         return import_module(f"lmmixup.{name}")
     raise AttributeError(f"module 'lmmixup' has no attribute {name!r}")

@@ -6,11 +6,14 @@ Real processes: the exit status and standard error are what scripts and people s
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -160,7 +163,7 @@ def test_a_line_of_50_mb_is_a_record_and_one_of_70_is_not(tmp_path: Path, stage:
     assert (counts["input"], sum(counts["rejected"].values())) == (10, 1)
 
 
-def vectors(change: str) -> np.ndarray[Any, Any]:
+def vectors(change: str) -> Any:
     values = np.random.default_rng(0).standard_normal((12, 8)).astype(np.float32)
     match change:
         case "NaN":
@@ -171,6 +174,10 @@ def vectors(change: str) -> np.ndarray[Any, Any]:
             values = values[:11]
         case "flat":
             values = values.ravel()
+        case "complex" | "S3":
+            values = values.astype(change)
+        case "too large":
+            return values.astype(np.float64) * 1e300
         case "pickled":
             return np.array([{"a": 1}] * 12, dtype=object)
     return values
@@ -183,6 +190,9 @@ def vectors(change: str) -> np.ndarray[Any, Any]:
         ("infinity", "row 7 has NaN or infinity"),
         ("too few", "expected 12 vectors, one a record, got 11"),
         ("flat", "vectors must be 2-D (N, D), got shape (96,)"),
+        ("complex", "expected real numbers, got complex128; save them as float32"),
+        ("S3", "expected real numbers, got |S3"),
+        ("too large", "row 0 has NaN or infinity"),
         ("pickled", "expected a .npy, Parquet or Arrow file"),
     ],
 )
@@ -192,6 +202,20 @@ def test_bad_vectors_are_refused(good_pool: Path, tmp_path: Path, change: str, s
     done = lmmixup("cluster", good_pool, "-o", tmp_path / "out", "-q", "--vectors", path)
     assert_refused(done, path, said)
     assert not (tmp_path / "out").exists()
+
+
+def test_vectors_that_are_not_one_array_or_not_one_an_id_are_refused(
+    good_pool: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "vectors.npz"
+    np.savez(path, a=vectors("good"))
+    done = lmmixup("cluster", good_pool, "-o", tmp_path / "out", "-q", "--vectors", path)
+    assert_refused(done, path, "got an .npz of several arrays")
+    path = tmp_path / "vectors.parquet"
+    rows = [f"r{row}" for row in [*range(12), 3]]
+    pq.write_table(pa.table({"id": rows, "vector": [[1.0, 2.0]] * 13}), path)
+    done = lmmixup("cluster", good_pool, "-o", tmp_path / "out", "-q", "--vectors", path)
+    assert_refused(done, path, "expected one vector for each id, got 1 ids once more")
 
 
 def test_vectors_of_another_dimension_are_refused(good_pool: Path, tmp_path: Path) -> None:
@@ -253,6 +277,25 @@ def test_a_read_only_disk_is_one_line(good_pool: Path, disk: Path, stage: str) -
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
     done = lmmixup(stage, good_pool, "-o", disk / "out", "-q")
     assert_refused(done, "Read-only file system", f"{disk / 'out'} was not written")
+
+
+@stages
+def test_a_folder_without_permission_is_one_line(
+    good_pool: Path, tmp_path: Path, stage: str
+) -> None:
+    """Root may write anywhere, so a process that is root gives that up first."""
+    if os.geteuid() == 0 and shutil.which("setpriv") is None:
+        pytest.skip("runs as root, and setpriv is not here")
+    given_up = "--bounding-set=-dac_override,-dac_read_search"
+    prefix = ["setpriv", given_up] if os.geteuid() == 0 else []
+    command = [*prefix, *LMMIXUP, *STAGES[stage], "-q"]
+    tmp_path.chmod(0o555)
+    try:
+        args = [*command, str(good_pool), "-o", str(tmp_path / "out")]
+        done = subprocess.run(args, capture_output=True, text=True, check=False)
+    finally:
+        tmp_path.chmod(0o755)
+    assert_refused(done, "Permission denied", f"{tmp_path / 'out'} was not written")
 
 
 @stages

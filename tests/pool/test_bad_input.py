@@ -110,6 +110,32 @@ def test_what_is_not_bad(tmp_path: Path) -> None:
     assert len(pool.rejects) == 0
 
 
+@pytest.mark.parametrize(("codec", "suffix"), [("gzip", "gz"), ("zstd", "zst")])
+@pytest.mark.parametrize("num_bytes", [8, 40])
+def test_a_compressed_file_without_a_whole_record_is_refused(
+    tmp_path: Path, codec: str, suffix: str, num_bytes: int
+) -> None:
+    path = tmp_path / f"pool.jsonl.{suffix}"
+    with pa.CompressedOutputStream(str(path), codec) as file:
+        file.write(b"".join(b'{"prompt": "%d"}' % (at * 7919) for at in range(999)))
+    path.write_bytes(path.read_bytes()[:num_bytes])
+    with pytest.raises(DataError) as raised:
+        open_pool(path).read()
+    assert str(raised.value).startswith(f"{path}: expected a whole compressed file, got {codec}: ")
+    assert str(raised.value).endswith("damaged before its first record: fetch it again")
+
+
+def test_a_file_that_vanishes_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "pool.jsonl"
+    path.write_bytes(GOOD * 5)
+    pool = open_pool(path)
+    path.unlink()
+    with pytest.raises(FileError, match="No such file") as raised:
+        run(pool, output=tmp_path / "out")
+    assert str(path) in str(raised.value)
+    assert not list(tmp_path.iterdir())
+
+
 def test_rows_of_a_json_list(tmp_path: Path) -> None:
     path = tmp_path / "pool.json"
     path.write_bytes(b'[{"prompt": "p", "completion": "c"}, {"prompt": 5}, 7, {"completion": "]"}]')

@@ -143,7 +143,8 @@ def unit_rows(vectors: np.ndarray, where: str) -> np.ndarray:
     Raises:
         DataError: NaN or infinity; names the row.
     """
-    result = np.array(vectors, np.float32, order="C")
+    with np.errstate(over="ignore"):  # what single precision cannot hold is named below
+        result = np.array(vectors, np.float32, order="C")
     step = 65_536
     for start in range(0, len(result), step):
         rows = result[start : start + step]
@@ -168,13 +169,23 @@ def _from_file(
         digest = {"embedder": "file", "sha256": file_sha256(path)}
         if path.suffix in TABLE_SUFFIXES:
             return _from_table(path, column or "vector", ids), digest
-        return np.load(path, mmap_mode="r", allow_pickle=False), digest
+        return _from_npy(path), digest
     except OSError as error:
         raise FileError(f"{path}: {error.strerror or error}") from error
     except (ValueError, EOFError, pa.ArrowInvalid) as error:
         if isinstance(error, DataError):
             raise
         raise DataError(f"{path}: expected a .npy, Parquet or Arrow file: {error}") from error
+
+
+def _from_npy(path: Path) -> np.ndarray:
+    loaded = np.load(path, mmap_mode="r", allow_pickle=False)
+    if not isinstance(loaded, np.ndarray):
+        loaded.close()
+        raise DataError(f"{path}: expected a .npy file, got an .npz of several arrays; save one")
+    if loaded.dtype.kind not in "fiu":
+        raise DataError(f"{path}: expected real numbers, got {loaded.dtype}; save them as float32")
+    return loaded
 
 
 def _from_table(path: Path, column: str, ids: pa.ChunkedArray) -> np.ndarray:
@@ -195,6 +206,11 @@ def _from_table(path: Path, column: str, ids: pa.ChunkedArray) -> np.ndarray:
 def _by_id(
     vectors: np.ndarray, have: pa.ChunkedArray, want: pa.ChunkedArray, path: Path
 ) -> np.ndarray:
+    if (again := len(have) - pc.count_distinct(have, mode="all").as_py()) > 0:
+        raise DataError(
+            f"{path}: expected one vector for each id, got {again:,} ids once more; "
+            "drop the rows that are there twice"
+        )
     rows = pc.index_in(want.cast(pa.string()), value_set=have.cast(pa.string()))
     if rows.null_count:
         missing = want.filter(pc.is_null(rows))[0].as_py()

@@ -1,5 +1,7 @@
 //! Records in clusters while they are being formed: members, sums, and what changes them.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use super::vectors::{Vectors, add_to, dot};
@@ -25,11 +27,11 @@ pub struct Partition<'a> {
     pub labels: Vec<i32>,
     /// ‖x_i‖² of each record (1, or 0 for a record without content).
     pub norms: Vec<f32>,
-    /// Sum of cosines of each record to its cluster mates; stale where the record is free.
-    pub to_mates: Vec<f32>,
     /// What the objective adds to the number of mates; see [`Partition::objective`].
     pub ballast: f64,
     members: Vec<u32>,
+    /// Beside `members`, so that looking at a cluster is one look at memory.
+    to_mates: Vec<f32>,
     sizes: Vec<u32>,
     sums: Vec<f32>,
     pairs: Vec<f32>,
@@ -47,9 +49,9 @@ impl<'a> Partition<'a> {
             limits,
             labels: vec![FREE; count],
             norms,
-            to_mates: vec![0.0; count],
             ballast: 0.0,
             members: Vec::new(),
+            to_mates: Vec::new(),
             sizes: Vec::new(),
             sums: Vec::new(),
             pairs: Vec::new(),
@@ -81,8 +83,21 @@ impl<'a> Partition<'a> {
     /// Records of a cluster; in a refreshed one those that fit worst come first.
     #[inline]
     pub fn members(&self, cluster: usize) -> &[u32] {
+        &self.members[self.slots(cluster)]
+    }
+
+    /// Members of a refreshed cluster, each with the sum of its cosines to its mates.
+    #[inline]
+    pub fn fits(&self, cluster: usize) -> impl Iterator<Item = (u32, f32)> {
+        let slots = self.slots(cluster);
+        let to_mates = self.to_mates[slots.clone()].iter().copied();
+        self.members[slots].iter().copied().zip(to_mates)
+    }
+
+    #[inline]
+    fn slots(&self, cluster: usize) -> Range<usize> {
         let start = cluster * self.limits.bounds.max();
-        &self.members[start..start + self.size(cluster)]
+        start..start + self.size(cluster)
     }
 
     /// S_c.
@@ -110,6 +125,7 @@ impl<'a> Partition<'a> {
         let max = self.limits.bounds.max();
         debug_assert!(records.len() <= max);
         self.members.resize((cluster + 1) * max, u32::MAX);
+        self.to_mates.resize((cluster + 1) * max, 0.0);
         self.sizes.push(0);
         self.tokens.push(0);
         for &record in records {
@@ -142,23 +158,17 @@ impl<'a> Partition<'a> {
 
     /// Recomputes a cluster after its members changed, and orders them. O(size · D).
     pub fn refresh(&mut self, cluster: usize) {
-        let dim = self.vectors.dim();
-        self.sums.resize(self.num_clusters() * dim, 0.0);
-        self.pairs.resize(self.num_clusters(), 0.0);
-        let start = cluster * self.limits.bounds.max();
-        let members = &mut self.members[start..start + self.sizes[cluster] as usize];
+        self.make_room();
+        let (dim, slots) = (self.vectors.dim(), self.slots(cluster));
+        let parts = (&mut self.members[slots.clone()], &mut self.to_mates[slots]);
         let sum = &mut self.sums[cluster * dim..(cluster + 1) * dim];
-        sum.fill(0.0);
-        members.iter().for_each(|record| add_to(sum, self.vectors.row(*record as usize)));
-        self.pairs[cluster] = 0.0;
-        for &record in &*members {
-            let own = dot(self.vectors.row(record as usize), sum);
-            let to_mates = own - self.norms[record as usize];
-            self.to_mates[record as usize] = to_mates;
-            self.pairs[cluster] += to_mates;
-        }
-        let to_mates = |record: &u32| self.to_mates[*record as usize];
-        members.sort_unstable_by(|a, b| to_mates(a).total_cmp(&to_mates(b)).then(a.cmp(b)));
+        self.pairs[cluster] = measure(self.vectors, &self.norms, parts, sum);
+    }
+
+    /// Room for the sums of all clusters.
+    fn make_room(&mut self) {
+        self.sums.resize(self.num_clusters() * self.vectors.dim(), 0.0);
+        self.pairs.resize(self.num_clusters(), 0.0);
     }
 
     /// What the objective gains in a refreshed cluster when one of its records leaves, one comes,
@@ -167,7 +177,8 @@ impl<'a> Partition<'a> {
         let row = |record: u32| self.vectors.row(record as usize);
         let size = self.size(cluster);
         let pairs = f64::from(self.pairs(cluster));
-        let lost = leaves.map_or(0.0, |record| self.to_mates[record as usize]);
+        let fit = |record| self.fits(cluster).find(|(member, _)| *member == record);
+        let lost = leaves.and_then(fit).map_or(0.0, |(_, to_mates)| to_mates);
         let won = comes.map_or(0.0, |record| {
             dot(row(record), self.sum(cluster)) - leaves.map_or(0.0, |l| dot(row(record), row(l)))
         });
@@ -176,18 +187,22 @@ impl<'a> Partition<'a> {
         new_pairs / self.weight(new_size) - pairs / self.weight(size)
     }
 
-    /// Recomputes every cluster.
+    /// Recomputes every cluster, on the current rayon pool.
     ///
     /// # Errors
     /// [`crate::Error::Interrupted`].
     pub fn refresh_all(&mut self, progress: &Progress) -> Result<()> {
-        for cluster in 0..self.num_clusters() {
-            if cluster % 1024 == 0 {
-                progress.advance(0)?;
-            }
-            self.refresh(cluster);
-        }
-        Ok(())
+        self.make_room();
+        let (vectors, norms, max) = (self.vectors, &self.norms, self.limits.bounds.max());
+        let members = self.members.par_chunks_exact_mut(max);
+        let slots = members.zip(self.to_mates.par_chunks_exact_mut(max));
+        let sums = self.sums.par_chunks_exact_mut(vectors.dim()).zip(&mut self.pairs);
+        let clusters = slots.zip(sums).zip(&self.sizes).enumerate();
+        clusters.try_for_each(|(cluster, (((members, to_mates), (sum, pairs)), &size))| {
+            let parts = (&mut members[..size as usize], &mut to_mates[..size as usize]);
+            *pairs = measure(vectors, norms, parts, sum);
+            if cluster % 1024 == 0 { progress.advance(0) } else { Ok(()) }
+        })
     }
 
     /// Whether a cluster keeps to the limits beside its size when one of its records leaves, one
@@ -218,14 +233,14 @@ impl<'a> Partition<'a> {
     /// Whether all members keep `min_similarity` when one leaves and one comes. O(size · D).
     fn stay_similar(&self, cluster: i32, leaves: Option<u32>, comes: Option<u32>) -> bool {
         let Some(least) = self.limits.min_similarity else { return true };
-        let members = self.members(cluster as usize);
-        let mates = members.len() + usize::from(comes.is_some()) - usize::from(leaves.is_some());
+        let cluster = cluster as usize;
+        let mates =
+            self.size(cluster) + usize::from(comes.is_some()) - usize::from(leaves.is_some());
         let needed = least * mates.saturating_sub(1) as f32;
         let row = |record: u32| self.vectors.row(record as usize);
-        let stays = |member: &&u32| Some(**member) != leaves;
         let mut new_total = 0.0;
-        for &member in members.iter().filter(stays) {
-            let mut total = self.to_mates[member as usize];
+        for (member, mut total) in self.fits(cluster).filter(|(member, _)| Some(*member) != leaves)
+        {
             total -= leaves.map_or(0.0, |leaver| dot(row(member), row(leaver)));
             let with = comes.map_or(0.0, |comer| dot(row(member), row(comer)));
             new_total += with;
@@ -265,4 +280,35 @@ impl<'a> Partition<'a> {
         };
         self.labels.iter().map(fate).collect()
     }
+}
+
+/// Sums up a cluster's rows, measures and orders its members (and their cosines to their mates) by
+/// how well they fit, worst first, and gives P_c.
+fn measure(
+    vectors: Vectors<'_>,
+    norms: &[f32],
+    (members, to_mates): (&mut [u32], &mut [f32]),
+    sum: &mut [f32],
+) -> f32 {
+    sum.fill(0.0);
+    members.iter().for_each(|record| add_to(sum, vectors.row(*record as usize)));
+    let mut pairs = 0.0;
+    for (record, to_mates) in members.iter().zip(&mut *to_mates) {
+        let record = *record as usize;
+        *to_mates = dot(vectors.row(record), sum) - norms[record];
+        pairs += *to_mates;
+    }
+    let fit = |at: usize, to_mates: &[f32], members: &[u32]| (to_mates[at], members[at]);
+    // clusters are small, so insertion sorts both lists as one without room for a third
+    for end in 1..members.len() {
+        for at in (1..=end).rev() {
+            let (before, here) = (fit(at - 1, to_mates, members), fit(at, to_mates, members));
+            if before.0.total_cmp(&here.0).then(before.1.cmp(&here.1)).is_le() {
+                break;
+            }
+            members.swap(at - 1, at);
+            to_mates.swap(at - 1, at);
+        }
+    }
+    pairs
 }

@@ -9,9 +9,9 @@ use super::vectors::Vectors;
 use crate::{Progress, Result};
 
 /// Rows of the sample that the centroids learn from, for each centroid.
-const SAMPLE_PER_CELL: usize = 64;
+const SAMPLE_PER_CELL: usize = 32;
 /// Rounds of k-means; more change no recall that can be measured.
-const NUM_ROUNDS: usize = 6;
+const NUM_ROUNDS: usize = 4;
 
 /// Members of each cell as CSR, rows ascending; a row is in up to `overlap` cells.
 pub(super) struct Cells {

@@ -117,7 +117,7 @@ impl Stream {
         let before = buffer.len();
         let outcome = self.inner.append(buffer, count);
         if let Err(error) = outcome {
-            if !self.is_packing_fault(&error) {
+            if !self.inner.packing.is_fault(&error) {
                 return Err(error);
             }
             self.broken = Some(format!("{}: {error}", self.inner.packing.name()));
@@ -129,11 +129,6 @@ impl Stream {
             }
         }
         Ok(buffer.len() - before)
-    }
-
-    fn is_packing_fault(&self, error: &io::Error) -> bool {
-        use super::source::Packing;
-        self.inner.packing != Packing::Plain && error.raw_os_error().is_none()
     }
 
     /// The reject for an early end, once.

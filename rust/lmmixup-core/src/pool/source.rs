@@ -28,6 +28,11 @@ impl Packing {
             Self::Zstd => "zstd",
         }
     }
+
+    /// Whether an error while reading is that of a broken compression, and not of the disk.
+    pub fn is_fault(self, error: &io::Error) -> bool {
+        self != Self::Plain && error.raw_os_error().is_none()
+    }
 }
 
 type Raw = Chain<Cursor<Vec<u8>>, File>;
@@ -154,6 +159,14 @@ pub fn sniff(path: &Path) -> Result<(Format, Packing)> {
             Ok(count) => filled += count,
             // What could be unpacked is looked at; the reader reports the rest as truncated.
             Err(_) if filled > 0 => break,
+            Err(error) if packing.is_fault(&error) => {
+                return Err(Error::Data(format!(
+                    "{}: expected a whole compressed file, got {}: {error}; it is cut off or \
+                     damaged before its first record: fetch it again",
+                    path.display(),
+                    packing.name()
+                )));
+            }
             Err(error) => return Err(Error::io(path, error)),
         }
     }

@@ -4,6 +4,8 @@
 //! mates one near-duplicate is enough, which no mean says; so this comes last, as a price: the
 //! objective may lose a little for each record that gets its near-duplicate.
 
+use rayon::prelude::*;
+
 use super::Sizes;
 use super::chain::Chain;
 use crate::cluster::fill::Neighbours;
@@ -17,7 +19,8 @@ const WORTH: f64 = 0.5;
 const PASSES: usize = 3;
 
 /// Moves and swaps records that have a near-duplicate, but not in their own cluster, into the
-/// cluster of one, or one to them. In order of the records, so deterministic. O(N · K), and
+/// cluster of one, or one to them. In order of the records, so deterministic; those that another
+/// one's change uncovered wait for the next pass. O(N · K), and
 /// size² · K² for each record that has none.
 ///
 /// # Errors
@@ -31,9 +34,9 @@ pub fn cover(
     for _ in 0..PASSES {
         progress.start("join near-duplicates", partition.labels.len() as u64);
         let mut changes = 0;
-        for record in 0..partition.labels.len() as u32 {
-            if record % 4096 == 0 {
-                progress.advance(4096)?;
+        for (turn, record) in uncovered(partition, near, progress)?.into_iter().enumerate() {
+            if turn % 1024 == 0 {
+                progress.advance(0)?;
             }
             if let Some(chain) = best(partition, near, sizes, record) {
                 chain.change(partition);
@@ -47,6 +50,32 @@ pub fn cover(
     Ok(())
 }
 
+/// Records that have a near-duplicate, but none in their cluster, ascending.
+fn uncovered(
+    partition: &Partition<'_>,
+    near: Neighbours<'_>,
+    progress: &Progress,
+) -> Result<Vec<u32>> {
+    let records: Vec<u32> = (0..partition.labels.len() as u32).collect();
+    let parts: Vec<Vec<u32>> = records
+        .par_chunks(4096)
+        .map(|records| {
+            progress.advance(records.len() as u64)?;
+            let lacks = |record: &u32| lacks_duplicate(partition, near, *record);
+            Ok(records.iter().copied().filter(lacks).collect())
+        })
+        .collect::<Result<_>>()?;
+    Ok(parts.concat())
+}
+
+/// Whether a clustered record has a near-duplicate, but none among its mates.
+fn lacks_duplicate(partition: &Partition<'_>, near: Neighbours<'_>, record: u32) -> bool {
+    let home = partition.labels[record as usize];
+    let mut labels =
+        duplicates(&near, record).map(|other| partition.labels[other as usize]).peekable();
+    home >= 0 && labels.peek().is_some() && labels.all(|label| label != home)
+}
+
 /// The change that is worth most for a record that has no near-duplicate among its mates: it
 /// comes to one, or one comes to it.
 fn best(
@@ -55,11 +84,10 @@ fn best(
     sizes: Sizes,
     record: u32,
 ) -> Option<Chain> {
-    let home = partition.labels[record as usize];
-    let label = |other: u32| partition.labels[other as usize];
-    if home < 0 || duplicates(&near, record).any(|other| label(other) == home) {
+    if !lacks_duplicate(partition, near, record) {
         return None;
     }
+    let label = |other: u32| partition.labels[other as usize];
     let mut best = None;
     let mut most = 0.0;
     for other in duplicates(&near, record).filter(|other| label(*other) >= 0) {

@@ -67,14 +67,14 @@ impl Search<'_, '_> {
 
     /// Looks at all records of a cluster that are not at rest.
     fn look(&self, cluster: u32, rested: &[u32], found: &mut Found) {
-        for &record in self.partition.members(cluster as usize) {
+        for (record, to_mates) in self.partition.fits(cluster as usize) {
             let rested = rested[record as usize];
             let all = self.changed[cluster as usize] >= rested;
             let is_new = |target: u32| all || self.changed[target as usize] >= rested;
             if !self.table.row(record).any(|(target, _)| is_new(target)) {
                 continue;
             }
-            let home = Home::new(self.partition, record);
+            let home = Home::new(self.partition, record, to_mates);
             let mut best = Chain::none();
             for (target, with) in self.table.row(record).filter(|(target, _)| is_new(*target)) {
                 let with = f64::from(with);
@@ -122,14 +122,13 @@ impl Search<'_, '_> {
         so_far: f64,
     ) -> impl Iterator<Item = (u32, f64)> {
         let partition = self.partition;
-        let members = partition.members(cluster as usize);
-        let scale = 2.0 / partition.weight(members.len());
-        let alike = scale * ALIKE * (with / members.len() as f64).max(0.0);
+        let size = partition.size(cluster as usize);
+        let scale = 2.0 / partition.weight(size);
+        let alike = scale * ALIKE * (with / size as f64).max(0.0);
         let row = |record: u32| partition.vectors.row(record as usize);
-        let without_pair = move |other: u32| {
-            so_far + scale * (with - f64::from(partition.to_mates[other as usize]))
-        };
-        let gains = members.iter().map(move |other| (*other, without_pair(*other)));
+        let without_pair =
+            move |(other, to_mates)| (other, so_far + scale * (with - f64::from(to_mates)));
+        let gains = partition.fits(cluster as usize).map(without_pair);
         // the worst come first, so no later one gains either
         let gains = gains.take_while(move |(_, gain)| *gain > alike);
         let gains = gains.map(move |(other, gain)| {
@@ -193,7 +192,7 @@ struct Home<'p> {
 }
 
 impl<'p> Home<'p> {
-    fn new(partition: &'p Partition<'_>, record: u32) -> Self {
+    fn new(partition: &'p Partition<'_>, record: u32, to_mates: f32) -> Self {
         let cluster = partition.labels[record as usize] as usize;
         Self {
             record,
@@ -201,7 +200,7 @@ impl<'p> Home<'p> {
             cluster,
             sum: partition.sum(cluster),
             size: partition.size(cluster),
-            to_mates: f64::from(partition.to_mates[record as usize]),
+            to_mates: f64::from(to_mates),
             if_removed: partition.gain(cluster, Some(record), None),
         }
     }
