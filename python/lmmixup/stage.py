@@ -8,6 +8,7 @@ again when the same run is started anew.
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -43,6 +44,9 @@ __all__ = [
     "StageRun",
     "file_sha256",
 ]
+
+
+_DIGESTS_AT_ONCE = 2
 
 
 class StageConfig(BaseModel):
@@ -289,10 +293,13 @@ class StageRun:
         }
 
     def _describe_outputs(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
-        for path in sorted(path for path in self.folder.rglob("*") if path.is_file()):
+        paths = sorted(path for path in self.folder.rglob("*") if path.is_file())
+        with ThreadPoolExecutor(_DIGESTS_AT_ONCE) as aside:
+            digests = list(aside.map(file_sha256, paths))
+        for path, digest in zip(paths, digests, strict=True):
             name = path.relative_to(self.folder).as_posix()
             described: dict[str, Any] = {
-                "sha256": file_sha256(path),
+                "sha256": digest,
                 "num_bytes": path.stat().st_size,
             }
             if name in self._sinks:

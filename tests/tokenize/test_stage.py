@@ -212,10 +212,14 @@ def test_records_over_the_limit(model: Path, tmp_path: Path) -> None:
     lost = [("user", "word " * 500), ("assistant", "short")]
     pool = pool_of([long, lost, CHATS[0]], tmp_path / "pool.jsonl")
     cut = tokenize(pool, model, tmp_path / "cut", max_tokens=64)
-    assert cut.figures["truncated"] == 1
+    assert cut.figures["truncated"] == 2
+    assert cut.figures["truncated_share"] == pytest.approx(2 / 3)
+    assert cut.figures["length_quantiles"]["max"] > 500
     assert cut.counts["dropped"] == {"no-answer": 1}
     dropped = tokenize(pool, model, tmp_path / "drop", max_tokens=64, too_long="drop")
     assert dropped.counts["dropped"] == {"too-long": 2}
+    assert dropped.figures["truncated"] == 2
+    assert dropped.figures["length_quantiles"]["max"] > 500
     (first, *_) = pq.read_table(tmp_path / "drop" / "dropped.parquet").to_pylist()
     assert "at most 64" in first["detail"]
 

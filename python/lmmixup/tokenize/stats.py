@@ -25,23 +25,22 @@ def length_figures(chats: _rust.ChatPool, config: TokenizeConfig, num_rows: int)
 
     Returns:
         Tokens, rows, how full rows are, how many tokens padding each record to the limit or to
-        the longest would take for one of a text, quantiles of lengths before they are cut, and
-        which way texts and templates took.
+        the longest would take for one of a text, how many records have too many tokens (cut, or
+        dropped for it), quantiles of lengths before that, and which way texts and templates took.
     """
     tokens, records = chats.histogram()
     truncated, special_in_text, trained = chats.totals
     filled, rendered, proved = chats.paths
     num_kept, num_tokens = chats.num_kept, chats.num_tokens
-    longest = min(int(tokens.max()), config.max_tokens) if len(tokens) else 0
     return {
         "tokens": num_tokens,
         "trained_tokens": trained,
         "rows": num_rows,
         "packing_efficiency": _share(num_tokens, num_rows * config.max_tokens),
         "padding_to_max_tokens": _share(num_kept * config.max_tokens, num_tokens),
-        "padding_to_longest": _share(num_kept * longest, num_tokens),
+        "padding_to_longest": _share(num_kept * chats.longest, num_tokens),
         "truncated": truncated,
-        "truncated_share": _share(truncated, num_kept),
+        "truncated_share": _share(truncated, int(records.sum())),
         "special_in_text": special_in_text,
         "length_quantiles": quantiles(tokens, records),
         "tokenizer_path": chats.path,

@@ -26,7 +26,7 @@ class Tokenizer:
         path: The file, or a folder with one.
 
     Attributes:
-        path: `words` where byte-level BPE takes the table of words before the model,
+        path: `words` where byte-level BPE takes the table of words and own merges,
             `tokenizers` where the crate of that name does all; the ids are the same.
 
     Raises:

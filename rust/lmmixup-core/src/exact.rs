@@ -123,6 +123,11 @@ impl ExactPool {
 
 impl Store for ExactPool {
     type Made = Hashed;
+    type Id = u64;
+
+    fn note(id: &str) -> u64 {
+        id_hash(id)
+    }
 
     fn num_records(&self) -> usize {
         self.len()

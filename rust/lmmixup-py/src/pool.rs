@@ -266,7 +266,7 @@ impl PoolReader {
         on_progress: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Option<Vec<RejectRow>>> {
         let rejects = detach(py, on_progress, move |progress| {
-            progress.start("read pool", 0);
+            progress.start(S::PHASE, 0);
             progress.advance(store.num_records() as u64)?;
             let mut state = self.lock();
             state.open(|request| store.open(request), S::opened)?;
@@ -277,24 +277,13 @@ impl PoolReader {
         })?;
         Ok(rejects.map(reject_rows))
     }
-
-    /// The same for chats that are encoded; they are stored with their ids as they stand.
-    pub fn read_chats(
-        &self,
-        pool: &mut TokenPool,
-        progress: &Progress,
-    ) -> Result<Option<Vec<Reject>>, Error> {
-        let mut state = self.lock();
-        state.open(|request| pool.open(request), State::Chats)?;
-        match &mut *state {
-            State::Chats(reader) => pool.read(reader, progress),
-            _ => Ok(None),
-        }
-    }
 }
 
 /// A store that a [`PoolReader`] can feed.
 pub trait Fed: Store + Send {
+    /// What progress calls it.
+    const PHASE: &'static str = "read pool";
+
     fn opened(reader: Reader<Self::Made>) -> State;
     fn reader(state: &mut State) -> Option<&mut Reader<Self::Made>>;
 }
@@ -316,6 +305,18 @@ impl Fed for TextPool {
 
     fn reader(state: &mut State) -> Option<&mut Reader<Numbered>> {
         if let State::Tokens(reader) = state { Some(reader) } else { None }
+    }
+}
+
+impl Fed for TokenPool {
+    const PHASE: &'static str = "tokenize";
+
+    fn opened(reader: Reader<Encoded>) -> State {
+        State::Chats(reader)
+    }
+
+    fn reader(state: &mut State) -> Option<&mut Reader<Encoded>> {
+        if let State::Chats(reader) = state { Some(reader) } else { None }
     }
 }
 

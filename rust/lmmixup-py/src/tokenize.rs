@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 
 use lmmixup_core::embed::Texts;
 use lmmixup_core::pack::{Rows, best_fit};
+use lmmixup_core::pool::Store;
 use lmmixup_core::template::Template;
 use lmmixup_core::tokenize::{
     Chat, Encoder as CoreEncoder, Limits, SpecialInText, TokenPool as CorePool, identity,
@@ -18,7 +19,7 @@ use pyo3::types::PyBytes;
 use pyo3_arrow::{PyArray, PyRecordBatch};
 
 use crate::error::to_python;
-use crate::pool::{PoolReader, RejectRow, reject_rows};
+use crate::pool::{PoolReader, RejectRow};
 use crate::runtime::detach;
 
 /// Flat values and where each row of them begins.
@@ -148,18 +149,12 @@ impl ChatPool {
         reader: &PoolReader,
         on_progress: Option<&Bound<'_, PyAny>>,
     ) -> PyResult<Option<Vec<RejectRow>>> {
-        let pool = &mut self.inner;
-        let rejects = detach(py, on_progress, move |progress| {
-            progress.start("tokenize", 0);
-            progress.advance(pool.num_pushed())?;
-            reader.read_chats(pool, progress)
-        })?;
-        Ok(rejects.map(reject_rows))
+        reader.feed(py, &mut self.inner, on_progress)
     }
 
     /// Number of records that came in.
     fn __len__(&self) -> usize {
-        self.inner.num_pushed() as usize
+        self.inner.num_records()
     }
 
     /// Number of records that have tokens.
@@ -172,6 +167,12 @@ impl ChatPool {
     #[getter]
     fn num_tokens(&self) -> u64 {
         self.inner.num_tokens()
+    }
+
+    /// Most tokens of a record, those that are cut off left out.
+    #[getter]
+    fn longest(&self) -> u32 {
+        self.inner.lengths().iter().copied().max().unwrap_or(0)
     }
 
     /// Name of the way that texts took.

@@ -12,14 +12,20 @@ pub trait Store {
     /// What a thread makes of a chunk.
     type Made: Send + 'static;
 
+    /// What it keeps of an id.
+    type Id;
+
+    /// What it keeps of this id.
+    fn note(id: &str) -> Self::Id;
+
     /// Number of records so far.
     fn num_records(&self) -> usize;
 
-    /// Adds the records of a batch (columns `prompt`, `completion`, optionally `id`).
+    /// Adds the records of a batch, of which it needs some columns.
     ///
     /// # Errors
-    /// [`Error::Data`] for a batch without these columns; [`Error::Infeasible`] beyond 2³¹
-    /// records or distinct tokens; [`Error::Interrupted`].
+    /// [`Error::Data`] for a batch without them; [`Error::Infeasible`] beyond 2³¹ records or
+    /// distinct tokens; [`Error::Interrupted`]; what a store may raise beside.
     fn push(&mut self, batch: &RecordBatch, num_threads: usize, progress: &Progress) -> Result<()>;
 
     /// Opens a file whose records are made ready on the threads that parse it; the plan must want
@@ -29,14 +35,14 @@ pub trait Store {
     /// As [`Reader::with_sinks`].
     fn open(&self, request: Request) -> Result<Reader<Self::Made>>;
 
-    /// Adds the records of a chunk that stay; `ids` has a hash of the id of each.
+    /// Adds the records of a chunk that stay; `ids` has what it keeps of each id.
     ///
     /// # Errors
-    /// [`Error::Infeasible`] beyond 2³¹ distinct tokens.
+    /// [`Error::Infeasible`] beyond 2³¹ distinct tokens; what a store may raise beside.
     fn absorb(
         &mut self,
         made: Self::Made,
-        ids: &[u64],
+        ids: &[Self::Id],
         stays: impl Fn(usize) -> bool,
     ) -> Result<()>;
 
@@ -50,7 +56,7 @@ pub trait Store {
         progress: &Progress,
     ) -> Result<Option<Vec<Reject>>> {
         let mut ids = Vec::new();
-        while let Some(part) = reader.next_part(|id| ids.push(id_hash(id)), progress)? {
+        while let Some(part) = reader.next_part(|id| ids.push(Self::note(id)), progress)? {
             check_room(self.num_records() + part.num_records)?;
             let stays = |at: usize| part.keep.as_ref().is_none_or(|keep| keep[at]);
             self.absorb(part.made, &ids, stays)?;

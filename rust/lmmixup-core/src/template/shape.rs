@@ -84,6 +84,14 @@ impl Shape {
         Ok(Self { literals, trims, answers })
     }
 
+    /// Bytes of the text of a chat.
+    pub fn length(&self, turns: &[Said<'_>]) -> usize {
+        let literals: usize = self.literals.iter().map(String::len).sum();
+        let contents =
+            turns.iter().zip(&self.trims).map(|(said, trim)| trim.of(said.content).len());
+        literals + contents.sum::<usize>()
+    }
+
     /// The text of a chat.
     pub fn fill(&self, turns: &[Said<'_>]) -> String {
         let mut text = self.literals[0].clone();

@@ -120,6 +120,11 @@ impl TextPool {
 
 impl Store for TextPool {
     type Made = Numbered;
+    type Id = u64;
+
+    fn note(id: &str) -> u64 {
+        id_hash(id)
+    }
 
     fn num_records(&self) -> usize {
         self.len()

@@ -12,6 +12,9 @@ pub struct Added {
     pub specials: Vec<(String, u32)>,
     /// Ids of the special tokens, ascending.
     special_ids: Vec<u32>,
+    /// Whether no two of those that are looked for in the text as it is can overlap or begin
+    /// alike, and none has space at its ends or takes what is around it into account.
+    pub are_apart: bool,
     /// Of tokens that are looked for before and after normalisation: all, and those not special.
     beginnings: [[Beginning; 2]; 2],
 }
@@ -20,8 +23,9 @@ pub struct Added {
 enum Beginning {
     /// There is no token.
     Empty,
-    /// Their longest common beginning; it may be nothing.
-    Common(Finder<'static>),
+    /// Their longest common beginning; it may be nothing. In a box: a finder wants an alignment
+    /// that objects of Python, which may hold an encoder, do not have.
+    Common(Box<Finder<'static>>),
 }
 
 /// A place in a text where a token is, and its id.
@@ -44,7 +48,8 @@ impl Added {
         };
         let beginnings = [false, true]
             .map(|normalized| [true, false].map(|specials| beginning(normalized, specials)));
-        Self { specials, special_ids: special_ids.into_iter().collect(), beginnings }
+        let are_apart = are_apart(tokens);
+        Self { specials, special_ids: special_ids.into_iter().collect(), are_apart, beginnings }
     }
 
     /// The first added token in `text` from `start` on; `specials`: special ones too.
@@ -91,7 +96,7 @@ impl Beginning {
             let pairs = first.bytes().zip(content.bytes()).take(most);
             pairs.take_while(|(a, b)| a == b).count()
         });
-        Self::Common(Finder::new(&first.as_bytes()[..common]).into_owned())
+        Self::Common(Box::new(Finder::new(&first.as_bytes()[..common]).into_owned()))
     }
 
     fn is_in(&self, text: &[u8]) -> bool {
@@ -100,6 +105,23 @@ impl Beginning {
             Self::Common(common) => common.find(text).is_some(),
         }
     }
+}
+
+fn are_apart(tokens: &[Value]) -> bool {
+    let raw = tokens.iter().filter(|token| token["normalized"] != true);
+    let contents: Vec<&str> = raw.filter_map(|token| token["content"].as_str()).collect();
+    let firsts: BTreeSet<u8> =
+        contents.iter().filter_map(|content| content.bytes().next()).collect();
+    let begins_inside = |content: &&str| content.bytes().skip(1).any(|byte| firsts.contains(&byte));
+    let takes_more =
+        |token: &Value| ["lstrip", "rstrip", "single_word"].iter().any(|flag| token[flag] == true);
+    let mut sorted = contents.clone();
+    sorted.sort_unstable();
+    let begin_alike = sorted.windows(2).any(|pair| pair[1].starts_with(pair[0]));
+    !begin_alike
+        && !contents.iter().any(begins_inside)
+        && contents.iter().all(|content| content.trim() == *content)
+        && !tokens.iter().any(takes_more)
 }
 
 fn special(token: &Value) -> Option<(String, u32)> {
@@ -122,6 +144,19 @@ fn form(token: &Value, normalized: bool, inner: &PipelineTokenizer) -> Option<St
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tells_tokens_that_may_overlap() {
+        let tokens = |contents: &[&str]| -> Vec<Value> {
+            contents.iter().map(|content| serde_json::json!({"content": content})).collect()
+        };
+        assert!(are_apart(&tokens(&["<|a|>", "<|b|>", "</s>"])));
+        for joined in [&["<a>", "<a>b"][..], &["<a>", "b<"], &["<a>", "<a>"], &["<a> "]] {
+            assert!(!are_apart(&tokens(joined)), "{joined:?}");
+        }
+        let strips = [serde_json::json!({"content": "<a>", "lstrip": true})];
+        assert!(!are_apart(&strips));
+    }
 
     #[test]
     fn knows_where_no_token_is() {

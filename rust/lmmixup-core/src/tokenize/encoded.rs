@@ -1,9 +1,9 @@
 //! Tokens of some records, made on one thread: cut, counted, or dropped with a reason.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::chat::{Chat, ChatScratch, Drop, TRAINED};
+use super::lengths::Lengths;
 use crate::embed::rows::Shelf;
 use crate::pool::canonical::{Record, Sink};
 use crate::template::Said;
@@ -22,7 +22,7 @@ pub struct Limits {
 #[derive(Debug, Default)]
 pub struct Encoded {
     pub(super) tokens: Vec<u32>,
-    pub(super) records: Vec<std::result::Result<Length, Drop>>,
+    pub(super) records: Vec<std::result::Result<Length, Unused>>,
     pub(super) failed: Option<Error>,
 }
 
@@ -35,12 +35,20 @@ pub(super) struct Length {
     has_special: bool,
 }
 
+/// A record that became no tokens.
+#[derive(Debug)]
+pub(super) struct Unused {
+    pub(super) drop: Drop,
+    /// Its number of tokens, where that is why.
+    pub(super) length: Option<u32>,
+}
+
 /// Counts over all records that were encoded.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Totals {
-    /// Records by their number of tokens, before truncation.
-    pub lengths: BTreeMap<u32, u64>,
-    /// Records that were cut.
+    /// Records by their number of tokens before truncation, those dropped for it included.
+    pub lengths: Lengths,
+    /// Records with more tokens than are kept: cut, or dropped for it.
     pub truncated: u64,
     /// Records of which a content held the text of a special token.
     pub special_in_text: u64,
@@ -50,10 +58,18 @@ pub struct Totals {
 
 impl Totals {
     pub(super) fn count(&mut self, length: Length) {
-        *self.lengths.entry(length.whole).or_default() += 1;
+        self.lengths.count(length.whole);
         self.truncated += u64::from(length.kept < length.whole);
         self.special_in_text += u64::from(length.has_special);
         self.trained += u64::from(length.trained);
+    }
+
+    /// A record that was dropped, with its number of tokens if there were too many.
+    pub(super) fn count_dropped(&mut self, length: Option<u32>) {
+        if let Some(length) = length {
+            self.lengths.count(length);
+            self.truncated += 1;
+        }
     }
 }
 
@@ -74,7 +90,7 @@ impl Encoded {
             Err(error) => self.failed = Some(error),
             Ok(Err(drop)) => {
                 self.tokens.truncate(start);
-                self.records.push(Err(drop));
+                self.records.push(Err(Unused { drop, length: None }));
             }
             Ok(Ok(has_special)) => {
                 let length = self.limit(start, limits, has_special);
@@ -91,26 +107,34 @@ impl Encoded {
         start: usize,
         limits: Limits,
         has_special: bool,
-    ) -> std::result::Result<Length, Drop> {
+    ) -> std::result::Result<Length, Unused> {
         let whole = u32::try_from(self.tokens.len() - start).unwrap_or(u32::MAX);
         let over = || format!("{whole} tokens, at most {} are kept", limits.max_tokens);
-        if whole > limits.max_tokens {
+        let length = (whole > limits.max_tokens).then_some(whole);
+        if length.is_some() {
             if !limits.truncate {
-                return Err(Drop { reason: "too-long", detail: over() });
+                return Err(Unused { drop: Drop { reason: "too-long", detail: over() }, length });
             }
             self.tokens.truncate(start + limits.max_tokens as usize);
         }
         let trained = self.tokens[start..].iter().filter(|&token| token & TRAINED != 0).count();
         if trained == 0 {
-            let detail = match whole > limits.max_tokens {
+            let detail = match length.is_some() {
                 true => format!("its answer begins after token {}: {}", limits.max_tokens, over()),
                 false => "the template makes no token of an answer".to_owned(),
             };
-            return Err(Drop { reason: "no-answer", detail });
+            return Err(Unused { drop: Drop { reason: "no-answer", detail }, length });
         }
         let kept = whole.min(limits.max_tokens);
         Ok(Length { kept, whole, trained: trained as u32, has_special })
     }
+}
+
+/// What comes back after use: fresh memory costs a page fault every 4 KiB.
+#[derive(Debug, Default)]
+pub(super) struct Shelves {
+    pub(super) scratch: Shelf<ChatScratch>,
+    pub(super) tokens: Shelf<Vec<u32>>,
 }
 
 /// Encodes a chunk of a pool file on the thread that parses it.
@@ -118,7 +142,7 @@ pub(super) struct TokenSink {
     chat: Arc<Chat>,
     limits: Limits,
     scratch: ChatScratch,
-    shelf: Arc<Shelf<ChatScratch>>,
+    shelves: Arc<Shelves>,
     texts: [String; 2],
     made: Encoded,
 }
@@ -128,12 +152,13 @@ impl TokenSink {
     pub(super) fn new(
         chat: &Arc<Chat>,
         limits: Limits,
-        shelf: &Arc<Shelf<ChatScratch>>,
+        shelves: &Arc<Shelves>,
         num_bytes: usize,
     ) -> Self {
-        let (scratch, texts) = (shelf.take(), Default::default());
-        let made = Encoded { tokens: Vec::with_capacity(num_bytes / 4), ..Encoded::default() };
-        Self { chat: Arc::clone(chat), limits, scratch, shelf: Arc::clone(shelf), texts, made }
+        let (scratch, mut tokens) = (shelves.scratch.take(), shelves.tokens.take());
+        tokens.reserve(num_bytes / 4);
+        let (texts, made) = (Default::default(), Encoded { tokens, ..Encoded::default() });
+        Self { chat: Arc::clone(chat), limits, scratch, shelves: Arc::clone(shelves), texts, made }
     }
 }
 
@@ -141,18 +166,12 @@ impl Sink for TokenSink {
     type Made = Encoded;
 
     fn push(&mut self, record: &Record<'_>) {
-        let [mut prompt, mut completion] = std::mem::take(&mut self.texts);
-        {
-            let texts = (record.prompt(&mut prompt), record.completion(&mut completion));
-            record.with_turns(texts.0, texts.1, |turns| {
-                self.made.take(&self.chat, self.limits, turns, &mut self.scratch);
-            });
-        }
-        self.texts = [prompt, completion];
+        let Self { chat, limits, scratch, texts, made, .. } = self;
+        record.with_turns(texts, |turns| made.take(chat, *limits, turns, scratch));
     }
 
     fn finish(self) -> Result<Encoded> {
-        self.shelf.give(self.scratch);
+        self.shelves.scratch.give(self.scratch);
         Ok(self.made)
     }
 }

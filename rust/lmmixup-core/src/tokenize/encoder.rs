@@ -93,6 +93,12 @@ impl Encoder {
         self.file.added.next_special(&self.file.inner, text, start)
     }
 
+    /// Whether special tokens are found at the same places however a text is put together, as long
+    /// as no part that holds one is cut inside it.
+    pub fn keeps_specials_apart(&self) -> bool {
+        self.file.added.are_apart
+    }
+
     /// Appends the ids of a text to `out`, without special tokens around it.
     ///
     /// `specials`: text that is a special token becomes that token. `offset`: where the text

@@ -15,6 +15,7 @@ pub mod encoded;
 pub mod encoder;
 mod file;
 mod identity;
+mod lengths;
 mod nfc;
 pub mod rows;
 pub mod store;

@@ -9,16 +9,18 @@ use arrow_array::RecordBatch;
 use arrow_buffer::Buffer;
 use rayon::prelude::*;
 
-use super::chat::{Chat, ChatScratch, Drop};
+use super::chat::{Chat, Drop};
 use super::columns::ChatColumns;
-use super::encoded::{Encoded, Limits, TokenSink, Totals};
-use crate::embed::rows::Shelf;
-use crate::pool::{Reader, Reject, Request};
+use super::encoded::{Encoded, Limits, Shelves, TokenSink, Totals, Unused};
+use crate::pool::{Reader, Request, Store};
 use crate::threads::with_threads;
 use crate::{Error, Progress, Result};
 
 /// Records that one task encodes at a time.
 const ROWS_A_TASK: usize = 256;
+
+/// Tokens that a buffer which is used again may have room for.
+const MAX_SPARE: usize = 1 << 20;
 
 /// Records from one note of where their tokens begin to the next.
 const NOTED_EVERY: usize = 64;
@@ -29,7 +31,7 @@ const NOTED_EVERY: usize = 64;
 pub struct TokenPool {
     chat: Arc<Chat>,
     limits: Limits,
-    shelf: Arc<Shelf<ChatScratch>>,
+    shelves: Arc<Shelves>,
     path: PathBuf,
     file: File,
     /// Tokens of each record.
@@ -39,7 +41,104 @@ pub struct TokenPool {
     num_tokens: u64,
     dropped: Vec<(String, Drop)>,
     totals: Totals,
-    num_pushed: u64,
+    num_pushed: usize,
+}
+
+impl Store for TokenPool {
+    type Made = Encoded;
+    type Id = String;
+
+    fn note(id: &str) -> String {
+        id.to_owned()
+    }
+
+    /// Those that were dropped included.
+    fn num_records(&self) -> usize {
+        self.num_pushed
+    }
+
+    /// Needs `id` and `messages`.
+    fn push(&mut self, batch: &RecordBatch, num_threads: usize, progress: &Progress) -> Result<()> {
+        let columns = ChatColumns::of(batch)?;
+        let starts: Vec<usize> = (0..batch.num_rows()).step_by(ROWS_A_TASK).collect();
+        let made: Vec<Encoded> = with_threads(num_threads, || {
+            let encode = |&start: &usize| {
+                let mut scratch = self.shelves.scratch.take();
+                let mut made = Encoded::default();
+                for row in start..batch.num_rows().min(start + ROWS_A_TASK) {
+                    made.take(&self.chat, self.limits, &columns.turns(row), &mut scratch);
+                }
+                self.shelves.scratch.give(scratch);
+                made
+            };
+            Ok(starts.par_iter().map(encode).collect())
+        })?;
+        let mut first = 0;
+        for part in made {
+            let count = part.records.len();
+            let ids: Vec<String> =
+                (first..first + count).map(|row| columns.id(row).to_owned()).collect();
+            self.absorb(part, &ids, |_| true)?;
+            first += count;
+            progress.advance(count as u64)?;
+        }
+        Ok(())
+    }
+
+    fn open(&self, request: Request) -> Result<Reader<Encoded>> {
+        let (chat, limits) = (Arc::clone(&self.chat), self.limits);
+        let shelves = Arc::clone(&self.shelves);
+        Reader::with_sinks(request, move |bytes| TokenSink::new(&chat, limits, &shelves, bytes))
+    }
+
+    /// Writes the tokens to the file. [`Error::Data`] as [`Chat::encode`]; [`Error::Io`].
+    fn absorb(
+        &mut self,
+        made: Encoded,
+        ids: &[String],
+        stays: impl Fn(usize) -> bool,
+    ) -> Result<()> {
+        if let Some(error) = made.failed {
+            return Err(error);
+        }
+        let mut at = 0;
+        let mut tokens = made.tokens;
+        let all_stay = (0..made.records.len()).all(&stays);
+        let mut kept: Vec<u32> = Vec::new();
+        for (row, record) in made.records.into_iter().enumerate() {
+            let count = record.as_ref().map_or(0, |length| length.kept as usize);
+            if stays(row) {
+                self.num_pushed += 1;
+                match record {
+                    Ok(length) => {
+                        if !all_stay {
+                            kept.extend_from_slice(&tokens[at..at + count]);
+                        }
+                        self.note_length(length.kept);
+                        self.totals.count(length);
+                    }
+                    Err(Unused { drop, length }) => {
+                        self.totals.count_dropped(length);
+                        self.dropped.push((ids[row].clone(), drop));
+                    }
+                }
+            }
+            at += count;
+        }
+        if !all_stay {
+            tokens = kept;
+        }
+        let bytes = Buffer::from_vec(tokens);
+        self.file.write_all(&bytes).map_err(|error| Error::io(&self.path, error))?;
+        // Grown for one long record, memory would be held for good.
+        if let Ok(mut tokens) = bytes.into_vec::<u32>()
+            && tokens.capacity() <= MAX_SPARE
+        {
+            tokens.clear();
+            self.shelves.tokens.give(tokens);
+        }
+        Ok(())
+    }
 }
 
 impl TokenPool {
@@ -56,7 +155,7 @@ impl TokenPool {
         Ok(Self {
             chat,
             limits,
-            shelf: Arc::default(),
+            shelves: Arc::default(),
             path: path.to_owned(),
             file: file.map_err(|error| Error::io(path, error))?,
             lengths: Vec::new(),
@@ -68,112 +167,8 @@ impl TokenPool {
         })
     }
 
-    /// Opens a file whose records are encoded on the threads that parse it; the plan must want
-    /// ids.
-    ///
-    /// # Errors
-    /// As [`Reader::with_sinks`].
-    pub fn open(&self, request: Request) -> Result<Reader<Encoded>> {
-        let (chat, limits, shelf) = (Arc::clone(&self.chat), self.limits, Arc::clone(&self.shelf));
-        Reader::with_sinks(request, move |bytes| TokenSink::new(&chat, limits, &shelf, bytes))
-    }
-
-    /// Adds records of a file up to the next that was rejected; `None` at the end.
-    ///
-    /// # Errors
-    /// As [`Reader::next_part`]; [`Error::Data`] as [`Chat::encode`]; [`Error::Io`].
-    pub fn read(
-        &mut self,
-        reader: &mut Reader<Encoded>,
-        progress: &Progress,
-    ) -> Result<Option<Vec<Reject>>> {
-        let mut ids: Vec<String> = Vec::new();
-        loop {
-            ids.clear();
-            let Some(part) = reader.next_part(|id| ids.push(id.to_owned()), progress)? else {
-                return Ok(None);
-            };
-            let keep = |at: usize| part.keep.as_ref().is_none_or(|keep| keep[at]);
-            self.absorb(part.made, keep, |at| ids.get(at).cloned().unwrap_or_default())?;
-            if !part.rejects.is_empty() {
-                return Ok(Some(part.rejects));
-            }
-        }
-    }
-
-    /// Adds the records of a batch with `id` and `messages`.
-    ///
-    /// # Errors
-    /// [`Error::Data`] where the batch lacks one or a chat cannot be encoded; [`Error::Io`].
-    pub fn push(
-        &mut self,
-        batch: &RecordBatch,
-        num_threads: usize,
-        progress: &Progress,
-    ) -> Result<()> {
-        let columns = ChatColumns::of(batch)?;
-        let starts: Vec<usize> = (0..batch.num_rows()).step_by(ROWS_A_TASK).collect();
-        let made: Vec<Encoded> = with_threads(num_threads, || {
-            let encode = |&start: &usize| {
-                let mut scratch = self.shelf.take();
-                let mut made = Encoded::default();
-                for row in start..batch.num_rows().min(start + ROWS_A_TASK) {
-                    made.take(&self.chat, self.limits, &columns.turns(row), &mut scratch);
-                }
-                self.shelf.give(scratch);
-                made
-            };
-            Ok(starts.par_iter().map(encode).collect())
-        })?;
-        let mut first = 0;
-        for part in made {
-            let count = part.records.len();
-            self.absorb(part, |_| true, |at| columns.id(first + at).to_owned())?;
-            first += count;
-            progress.advance(count as u64)?;
-        }
-        Ok(())
-    }
-
-    fn absorb(
-        &mut self,
-        made: Encoded,
-        keep: impl Fn(usize) -> bool,
-        id: impl Fn(usize) -> String,
-    ) -> Result<()> {
-        if let Some(error) = made.failed {
-            return Err(error);
-        }
-        let mut at = 0;
-        let mut tokens = made.tokens;
-        let all_stay = (0..made.records.len()).all(&keep);
-        let mut kept: Vec<u32> = Vec::new();
-        for (row, record) in made.records.into_iter().enumerate() {
-            let count = record.as_ref().map_or(0, |length| length.kept as usize);
-            if keep(row) {
-                self.num_pushed += 1;
-                match record {
-                    Ok(length) => {
-                        if !all_stay {
-                            kept.extend_from_slice(&tokens[at..at + count]);
-                        }
-                        self.note(length.kept);
-                        self.totals.count(length);
-                    }
-                    Err(drop) => self.dropped.push((id(row), drop)),
-                }
-            }
-            at += count;
-        }
-        if !all_stay {
-            tokens = kept;
-        }
-        let bytes = Buffer::from_vec(tokens);
-        self.file.write_all(&bytes).map_err(|error| Error::io(&self.path, error))
-    }
-
     /// Notes where the next record's tokens are.
-    fn note(&mut self, length: u32) {
+    fn note_length(&mut self, length: u32) {
         if self.lengths.len().is_multiple_of(NOTED_EVERY) {
             self.starts.push(self.num_tokens);
         }
@@ -189,11 +184,6 @@ impl TokenPool {
     /// Whether no record has tokens.
     pub fn is_empty(&self) -> bool {
         self.lengths.is_empty()
-    }
-
-    /// Number of records that came in, those that were dropped included.
-    pub fn num_pushed(&self) -> u64 {
-        self.num_pushed
     }
 
     /// Tokens of all records.

@@ -111,26 +111,28 @@ impl<'r> Record<'r> {
         }
     }
 
-    /// Gives all turns at once; prompt and completion as made already.
+    /// Gives all turns at once; `scratch` is for what does not stand in the input as it is.
     pub fn with_turns<T>(
         &self,
-        prompt: &str,
-        completion: &str,
+        scratch: &mut [String; 2],
         see: impl FnOnce(&[template::Said<'_>]) -> T,
     ) -> T {
-        let mut said = Vec::with_capacity(3);
         match &self.said {
-            Said::Pair { .. } => self.pair_turns(prompt, completion, |turns| {
-                let turns = turns.iter();
-                see(&turns
-                    .map(|&(role, content)| template::Said { role, content })
-                    .collect::<Vec<_>>())
-            }),
+            Said::Pair { .. } => {
+                let [prompt, completion] = scratch;
+                let texts = (self.prompt(prompt), self.completion(completion));
+                self.pair_turns(texts.0, texts.1, |turns| {
+                    let said = turns.iter();
+                    see(&said
+                        .map(|&(role, content)| template::Said { role, content })
+                        .collect::<Vec<_>>())
+                })
+            }
             Said::Chat(turns) => {
-                for Turn { role, content } in turns {
-                    said.push(template::Said { role, content });
-                }
-                see(&said)
+                let said = turns.iter();
+                see(&said
+                    .map(|Turn { role, content }| template::Said { role, content })
+                    .collect::<Vec<_>>())
             }
         }
     }
