@@ -111,6 +111,10 @@ def test_what_is_in_another_pool_goes(tmp_path: Path) -> None:
     assert (found["q1"]["found"], found["q1"]["container"]) == (True, "a")
     assert (found["q2"]["found"], found["q2"]["container"]) == (False, None)
     assert manifest["figures"]["other_found"] == 1
+    assert [file["path"] for file in manifest["inputs"]] == [
+        str(tmp_path / "pool.jsonl"),
+        str(other),
+    ]
 
 
 def test_a_deduped_pool_grows(tmp_path: Path, deduped: Path) -> None:

@@ -15,11 +15,13 @@ from lmmixup.embed import embed_pool
 from lmmixup.progress import Renamed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     import numpy.typing as npt
+    from pydantic import BaseModel
 
     from lmmixup.dedup.config import DedupConfig
+    from lmmixup.inputs import InputFile, Reject
     from lmmixup.pool import Pool
     from lmmixup.stage import StageRun
 
@@ -70,19 +72,44 @@ class Matched:
     figures: dict[str, object]
 
 
-def remove_matches(run: StageRun, pool: Pool, config: DedupConfig, *, num_threads: int) -> None:
+class Compared:
+    """A pool and the one that it is compared with, as what the stage reads.
+
+    Args:
+        pool: The pool that is cleaned.
+        other: The other one.
+    """
+
+    def __init__(self, pool: Pool, other: Pool) -> None:
+        self.pool, self.other = pool, other
+
+    @property
+    def options(self) -> BaseModel:
+        """How the cleaned pool's files are read."""
+        return self.pool.options
+
+    @property
+    def rejects(self) -> Iterable[Reject]:
+        """What could not be read of the cleaned pool."""
+        return self.pool.rejects
+
+    def inputs(self) -> Sequence[InputFile]:
+        """The cleaned pool's files, then the other's."""
+        return [*self.pool.inputs(), *self.other.inputs()]
+
+
+def remove_matches(
+    run: StageRun, compared: Compared, config: DedupConfig, *, num_threads: int
+) -> None:
     """Writes the records of a pool that match nothing of another pool, and what matched.
 
     Args:
         run: The stage's open run.
-        pool: The pool that is cleaned.
-        config: Names the other pool, the threshold and the containment of a match.
+        compared: The pool that is cleaned, and the other one.
+        config: The threshold and the containment of a match.
         num_threads: Threads; 0 takes all cores.
     """
-    from lmmixup.pool import open_pool  # noqa: PLC0415
-
-    assert config.against is not None  # noqa: S101 the caller looked
-    other = open_pool([config.against])
+    pool, other = compared.pool, compared.other
     find = _by_cosine if config.method == "semantic" else _by_shingles
     matched = find(run, pool, other, config, num_threads)
     _write_clean(run, pool, matched.hit, num_threads)

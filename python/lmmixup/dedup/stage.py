@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from lmmixup.dedup.against import remove_matches
+from lmmixup.dedup.against import Compared, remove_matches
 from lmmixup.dedup.charts import draw_sizes
 from lmmixup.dedup.config import DedupConfig
 from lmmixup.dedup.families import families
@@ -74,19 +74,22 @@ def run(
     Source:
         Ours.
     """
+    from lmmixup.pool import open_pool  # noqa: PLC0415
+
     config = config or DedupConfig()
     grown = None if config.update is None else Grown(config, pool)
+    compared = None if config.against is None else Compared(pool, open_pool([config.against]))
     stage_run = StageRun(
         "dedup",
         output,
         config=config,
-        pool=pool if grown is None else grown,
+        pool=grown or compared or pool,
         overwrite=overwrite,
         reporter=reporter,
     )
     with stage_run as open_run:
-        if config.against is not None:
-            remove_matches(open_run, pool, config, num_threads=num_threads)
+        if compared is not None:
+            remove_matches(open_run, compared, config, num_threads=num_threads)
         else:
             _keep_one_of_each(open_run, pool, grown, config, num_threads)
     assert stage_run.result is not None  # noqa: S101 the run ended without an exception
