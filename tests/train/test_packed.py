@@ -56,7 +56,7 @@ def test_a_packed_row_trains_as_its_samples(
     packed: Path, single: Path, model: Path, tmp_path: Path
 ) -> None:
     num_rows = open_data(packed, "sft").num_samples
-    assert num_rows == 7
+    assert num_rows == 5
     one = sft(tmp_path / "packed", model, packed, num_rows)
     other = sft(tmp_path / "single", model, single, 24)
     for key in ("loss", "grad_norm", "num_tokens"):
@@ -90,7 +90,7 @@ def test_attention_across_samples_is_refused(
 
     monkeypatch.setattr(masking_utils, "find_packed_sequence_indices", lambda _positions: None)
     with pytest.raises(DataError, match="samples of a packed row see one another"):
-        sft(tmp_path / "out", model, packed, 7)
+        sft(tmp_path / "out", model, packed, 5)
 
 
 def test_another_tokenizer_or_template_is_refused(

@@ -70,7 +70,7 @@ def test_its_context_and_its_tokens(paths: dict[str, Any], tmp_path: Path) -> No
     small = ("--batch-size", "2", "--micro-batch-size", "8")
     said = refused("grpo", tmp_path / "o", paths, *small, "--max-completion-tokens", "8000")
     assert "but its context is 8,192; hint: lower the token limits" in said
-    said = refused("grpo", tmp_path / "o", paths, "--max-prompt-tokens", "300")
+    said = refused("grpo", tmp_path / "o", paths, "--max-prompt-tokens", "150")
     assert "no sample is left to train on: all 24 are above max_prompt_tokens" in said
     other = tmp_path / "packed"
     given = ["tokenize", str(paths["data"] / "cold_start.parquet"), "--tokenizer",

@@ -101,7 +101,7 @@ def families_in_parts(
         found.similarity,
         found.same_text,
         len(firsts),
-        figures={"pairs": "triton"},
+        figures={"search": "triton"},
     )
 
 
