@@ -104,13 +104,13 @@ def test_another_tokenizer_or_template_is_refused(
     parts["added_tokens"].pop()
     file.write_text(json.dumps(parts))
     with pytest.raises(DataError, match="packed with another tokenizer than that of"):
-        sft(tmp_path / "out", other, packed, 7)
+        sft(tmp_path / "out", other, packed, 5)
     asked = shutil.copytree(model, tmp_path / "asked")
     (asked / "chat_template.jinja").write_text(
         (model / "chat_template.jinja").read_text() + "{# other #}"
     )
     with pytest.raises(DataError, match="packed with another template than that of"):
-        sft(tmp_path / "out", asked, packed, 7)
+        sft(tmp_path / "out", asked, packed, 5)
     assert not (tmp_path / "out" / ".sft.partial").exists()
 
 
