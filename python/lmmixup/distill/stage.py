@@ -138,7 +138,7 @@ def mixer_of(
 
         return MergeItMixer(config, work, reporter, cutting.rater)
     if config.model is None:
-        return ExtractiveMixer(config.max_tokens, num_threads)
+        return ExtractiveMixer(config.max_output_tokens, num_threads)
     return ChatMixer(config, work, reporter)
 
 

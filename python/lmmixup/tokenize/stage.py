@@ -100,13 +100,13 @@ def _make(
 ) -> None:
     """Encodes, packs and writes."""
     is_cut = config.too_long == "truncate"
-    chats = _rust.ChatPool(encoder, config.max_tokens, is_cut, run.scratch / "tokens.bin")
+    chats = _rust.ChatPool(encoder, config.max_row_tokens, is_cut, run.scratch / "tokens.bin")
     pool.feed(chats, columns=COLUMNS, num_threads=num_threads, reporter=run.reporter)
     _account(run, chats, len(pool.rejects))
-    num_rows = chats.pack(config.packing, config.max_tokens, config.pack_window)
+    num_rows = chats.pack(config.packing, config.max_row_tokens, config.pack_window)
     run.figures.update(length_figures(chats, config, num_rows))
     if config.stats:
-        draw_lengths(*chats.histogram(), config.max_tokens, run.folder)
+        draw_lengths(*chats.histogram(), config.max_row_tokens, run.folder)
     elif num_rows:
         write_shards(run, chats, config, num_rows, num_threads)
     else:
