@@ -58,7 +58,7 @@ def write(output: Path, *, kept: int = 3, **options: Any) -> StageRun:
     with StageRun("fake", output, config=Config(), pool=pool, **options) as run:
         data = run.writer("data.parquet", SCHEMA)
         data.write(rows("a", "b", "c"))
-        run.counts.input, run.counts.kept = 4 + len(pool.rejects), kept
+        run.counts.input, run.counts.kept = 4, kept
         run.drop(pa.array(["d"]), "copy", against=pa.array(["a"]))
         run.figures["share"] = 0.25
     return run
@@ -66,12 +66,13 @@ def write(output: Path, *, kept: int = 3, **options: Any) -> StageRun:
 
 def test_writes_a_whole_folder(tmp_path: Path) -> None:
     run = write(tmp_path / "out", pool=FakePool([FakeReject(7)]))
-    assert run.result is not None
+    assert run.result.path == tmp_path / "out"
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert names == ["data.parquet", "dropped.parquet", "manifest.json", "rejects.jsonl"]
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert manifest["counts"]["dropped"] == {"copy": 1}
     assert manifest["counts"]["rejected"] == {"broken": 1}
+    assert manifest["counts"]["input"] == 5
     assert manifest["outputs"]["data.parquet"]["num_records"] == 3
     dropped = pq.read_table(tmp_path / "out" / "dropped.parquet").to_pylist()
     assert dropped == [{"id": "d", "reason": "copy", "against": "a", "detail": None}]

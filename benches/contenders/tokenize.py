@@ -92,7 +92,7 @@ def ours() -> Run:
     from lmmixup.tokenize import TokenizeConfig, run
 
     def make(path: Path, tokenizer: str, folder: Path) -> None:
-        config = TokenizeConfig(tokenizer=Path(tokenizer), max_tokens=MAX_TOKENS)
+        config = TokenizeConfig(tokenizer=Path(tokenizer), max_row_tokens=MAX_TOKENS)
         run(open_pool(path), config, output=folder / "out", num_threads=2)
 
     return into(make)

@@ -32,7 +32,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--clusters", type=int, default=150)
     parser.add_argument("--max-prompt-tokens", type=int, default=512)
-    parser.add_argument("--max-completion-tokens", type=int, default=128)
+    parser.add_argument("--max-output-tokens", type=int, default=128)
     given = parser.parse_args()
 
     tokenizer = load_tokenizer(SftConfig(model=given.model))
@@ -48,7 +48,7 @@ def main() -> None:
     model = load(given.model)
     for start in range(0, len(order), BATCH):
         some = order[start : start + BATCH]
-        made = write(model, tokenizer, [samples[at][1] for at in some], given.max_completion_tokens)
+        made = write(model, tokenizer, [samples[at][1] for at in some], given.max_output_tokens)
         for at, output in zip(some, made, strict=True):
             outputs[at] = output
     rows = score([sample for sample, _ in samples], outputs, given.mixture)

@@ -35,7 +35,7 @@ for seed in "${seeds[@]}"; do
     folder=$out/seed-$seed
     if [ ! -e "$folder/sft" ]; then
         lmmixup train sft --preset cpu-135m --model "$model" --data "$out/mixture" -o "$folder" --seed "$seed" \
-            --max-steps $sft_steps --max-tokens 560
+            --max-steps $sft_steps --max-sequence-tokens 560
     fi
     measure sft "$folder/sft" "$folder"
     if [ ! -e "$folder/grpo" ]; then

@@ -325,7 +325,7 @@ class ChatPool:
     def __new__(
         cls,
         encoder: ChatEncoder,
-        max_tokens: int,
+        max_row_tokens: int,
         truncate: bool,
         path: str | PathLike[str],
     ) -> ChatPool: ...
@@ -358,7 +358,7 @@ def extract(
     prompts: pa.Array,
     completions: pa.Array,
     indptr: NDArray[np.int64],
-    max_tokens: int,
+    max_output_tokens: int,
     num_threads: int,
     on_progress: Callable[[str, int, int], Any] | None = None,
 ) -> tuple[

@@ -26,7 +26,8 @@ class Counts:
     """Outcomes of a stage's input records; they must sum to `input`.
 
     Attributes:
-        input: Records that came in, rejected ones included.
+        input: Records that came in. A stage says how many it read; those that are rejected come
+            on top when the run ends.
         kept: Records that went on as they are.
         used: Records that went into made ones.
         leftover: Records that the stage could not place, kept aside.

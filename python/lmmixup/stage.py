@@ -100,9 +100,20 @@ class StageRun:
         self.reporter = reporter
         self.counts = Counts()
         self.figures: dict[str, Any] = {}
-        self.result: StageResult | None = None
+        self._result: StageResult | None = None
         self._partial = PartialFolder(self.output)
         self._sinks: dict[str, ParquetSink] = {}
+
+    @property
+    def result(self) -> StageResult:
+        """The finished folder, once the run was left without an error.
+
+        Raises:
+            RuntimeError: The run is not finished.
+        """
+        if self._result is None:
+            raise RuntimeError(f"{self.output}: the run is not finished")
+        return self._result
 
     @property
     def folder(self) -> Path:
@@ -219,7 +230,7 @@ class StageRun:
                 manifest = self._complete()
                 with held:
                     self._partial.move_into_place()
-                    self.result = StageResult(self.output, manifest)
+                    self._result = StageResult(self.output, manifest)
                     self._partial.clean_up(is_done=True)
             elif isinstance(error, OSError) and not isinstance(error, LmmixupError):
                 raise _file_error(self.output, error) from error
@@ -229,10 +240,10 @@ class StageRun:
             raise _file_error(self.output, failure) from failure
         finally:
             self._abandon_sinks()
-            self._partial.clean_up(is_done=self.result is not None)
+            self._partial.clean_up(is_done=self._result is not None)
             self._partial.release()
-        if held.came and self.result is not None:
-            raise InterruptedWhenDoneError(self.result)
+        if held.came and self._result is not None:
+            raise InterruptedWhenDoneError(self._result)
 
     def _open_partial(self) -> None:
         self._partial.restore_old()
@@ -268,19 +279,21 @@ class StageRun:
 
     def _complete(self) -> dict[str, Any]:
         """Writes what is missing; gives the manifest."""
-        self._write_rejects()
+        self._reject()
         self.close_writers()
         self.counts.check()
         manifest = self._manifest()
         (self.folder / "manifest.json").write_text(json.dumps(manifest, indent=2) + "\n")
         return manifest
 
-    def _write_rejects(self) -> None:
+    def _reject(self) -> None:
+        """Gives what could not be read the outcome *rejected* and writes it down."""
         with (self.folder / "rejects.jsonl").open("w", encoding="utf-8") as file:
             for reject in self.pool.rejects:
                 row = reject.to_dict()
                 file.write(json.dumps(row, ensure_ascii=False) + "\n")
                 reason = row["reason"]
+                self.counts.input += 1
                 self.counts.rejected[reason] = self.counts.rejected.get(reason, 0) + 1
 
     def _manifest(self) -> dict[str, Any]:

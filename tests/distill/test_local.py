@@ -65,7 +65,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def local(tiny: Path, **options: Any) -> DistillConfig:
-    given = {"max_tokens": 12, "max_prompt_tokens": 2600, "batch_size": 3, **options}
+    given = {"max_output_tokens": 12, "max_prompt_tokens": 2600, "batch_size": 3, **options}
     return DistillConfig(mixer=f"local:{tiny}", engine="transformers", keep_going=True, **given)
 
 
@@ -224,7 +224,7 @@ def test_a_real_small_model_makes_or_refuses_every_cluster(
         "completion": [row["output"] for row in asked],
         "cluster": [place // 2 for place in range(8)],
     })  # fmt: skip
-    config = local(folder, max_tokens=96, max_prompt_tokens=1000, batch_size=2)
+    config = local(folder, max_output_tokens=96, max_prompt_tokens=1000, batch_size=2)
     result = run(open_pool(table), config, output=tmp_path / "out")
     counts = result.counts
     assert counts["used"] + counts["leftover"] == 8

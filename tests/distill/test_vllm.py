@@ -43,7 +43,7 @@ if __name__ == "__main__":
     folder = Path(sys.argv[1])
     record = {"task_type": "qa", "records": [{"prompt": "Why?", "completion": "</answer>"}]}
     ids = prompt_ids(record, open_tokenizer(folder))
-    config = DistillConfig(mixer=f"local:{folder}", engine="vllm", max_tokens=5)
+    config = DistillConfig(mixer=f"local:{folder}", engine="vllm", max_output_tokens=5)
     engine = VllmEngine(folder, config)
     given = [{"prompt_token_ids": ids}]
     asked = engine._llm.generate(given, engine._params(max_tokens=1), use_tqdm=False)
@@ -91,7 +91,7 @@ def test_writes_what_transformers_writes(smollm2: Path, tmp_path: Path) -> None:
     for engine in ("vllm", "transformers"):
         done = subprocess.run(
             [sys.executable, "-m", "lmmixup", "distill", str(pool), "-o", str(tmp_path / engine),
-             "--mixer", f"local:{smollm2}", "--engine", engine, "--max-tokens", "24",
+             "--mixer", f"local:{smollm2}", "--engine", engine, "--max-output-tokens", "24",
              "--max-prompt-tokens", "1000", "--keep-going", "-q"],
             check=False, env={**os.environ, "HF_HUB_OFFLINE": "1"},
         )  # fmt: skip

@@ -43,23 +43,23 @@ GROUPS = st.lists(st.lists(st.tuples(ASKED, ANSWERS), max_size=7), max_size=3)
 
 
 def taken(
-    groups: Sequence[Sequence[Record]], max_tokens: int, num_threads: int = 1
+    groups: Sequence[Sequence[Record]], max_output_tokens: int, num_threads: int = 1
 ) -> ops.Extracts:
     records = [record for group in groups for record in group]
     return ops.extract(
         pa.array([prompt for prompt, _ in records], pa.string()),
         pa.array([completion for _, completion in records], pa.string()),
         np.cumsum([0, *map(len, groups)]),
-        max_tokens,
+        max_output_tokens,
         num_threads=num_threads,
     )
 
 
-def assert_true(groups: Sequence[Sequence[Record]], max_tokens: int) -> None:
-    mine = taken(groups, max_tokens)
+def assert_true(groups: Sequence[Sequence[Record]], max_output_tokens: int) -> None:
+    mine = taken(groups, max_output_tokens)
     start = 0
     for row, group in enumerate(groups):
-        true = reference.extract(group, max_tokens)
+        true = reference.extract(group, max_output_tokens)
         assert mine.prompts[row] == true.prompt, group
         assert mine.completions[row] == true.completion, group
         for name in ("num_questions", "num_redundant", "num_fragments", "num_over"):
@@ -71,8 +71,8 @@ def assert_true(groups: Sequence[Sequence[Record]], max_tokens: int) -> None:
 
 @settings(max_examples=500, deadline=None)
 @given(GROUPS, st.integers(0, 60))
-def test_takes_what_the_reference_takes(groups: list[list[Record]], max_tokens: int) -> None:
-    assert_true(groups, max_tokens)
+def test_takes_what_the_reference_takes(groups: list[list[Record]], max_output_tokens: int) -> None:
+    assert_true(groups, max_output_tokens)
 
 
 @given(TEXTS | SPACED)
@@ -88,8 +88,8 @@ def test_real_records_are_taken_as_the_reference_does(shared_data: Path) -> None
     # Several answers to one question too: that is where sentences are chosen.
     groups = [records[at : at + 5] for at in range(0, len(records), 5)]
     groups += [[("Why?", answer) for _, answer in group] for group in groups]
-    for max_tokens in (30, 150, 2400):
-        assert_true(groups, max_tokens)
+    for max_output_tokens in (30, 150, 2400):
+        assert_true(groups, max_output_tokens)
 
 
 @pytest.mark.parametrize("num_threads", [2, 7])

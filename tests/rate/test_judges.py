@@ -47,6 +47,6 @@ def test_a_manifest_holds_nothing_of_the_calls() -> None:
     config = RateConfig(model=("m",), concurrency=7, max_cost=1, price_in=1, price_out=1,
                         api_key_env="MINE", cache="none", keep_going=True)  # fmt: skip
     assert set(config.model_dump()) == {
-        "base_url", "temperature", "max_tokens", "llm_seed", "structured", "model",
+        "base_url", "temperature", "max_output_tokens", "llm_seed", "structured", "model",
         "judge_repeat", "rubric",
     }  # fmt: skip

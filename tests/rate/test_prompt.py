@@ -58,7 +58,7 @@ def test_prompt_and_completion_do_not_flow_into_each_other() -> None:
 
 
 def test_a_request_has_what_the_config_says() -> None:
-    config = RateConfig(model=("m",), temperature=0.7, max_tokens=99, llm_seed=5)
+    config = RateConfig(model=("m",), temperature=0.7, max_output_tokens=99, llm_seed=5)
     messages = judge_messages(RUBRICS["qa"], "q", "a")
     first, second = (judge_request("m", messages, config, repeat) for repeat in (0, 1))
     assert first.parameters == {"temperature": 0.7, "max_tokens": 99, "seed": 5}

@@ -49,7 +49,8 @@ def test_every_record_is_rated_or_says_why_not(
     url: str, example_pool: Path, tmp_path: Path
 ) -> None:
     config = RateConfig(base_url=url, model=("smollm2",), cache=str(tmp_path / "cache.sqlite"),
-                        max_tokens=64, concurrency=2, timeout_s=300, keep_going=True)  # fmt: skip
+                        max_output_tokens=64, concurrency=2, timeout_s=300,
+                        keep_going=True)  # fmt: skip
     pool = open_pool(example_pool, PoolOptions(sample=NUM_RECORDS))
     figures = run(pool, config, output=tmp_path / "one").figures
     rows: list[dict[str, Any]] = pq.read_table(tmp_path / "one" / "data.parquet").to_pylist()

@@ -122,7 +122,7 @@ def test_what_is_not_a_rating(text: str | None, reason: str) -> None:
 
 def test_a_truncated_answer_is_none_whatever_it_says() -> None:
     assert read(json.dumps(GOOD), "length") == Unrated(
-        "truncated", "the answer was cut off at max_tokens"
+        "truncated", "the answer was cut off at max_output_tokens"
     )
 
 

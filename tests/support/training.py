@@ -56,9 +56,9 @@ def invoke(kind: str, output: Path, paths: dict[str, Any], *options: str) -> Res
     """`lmmixup train KIND` on the CPU with the smallest batches."""
     if kind == "sft":
         paths = {key: value for key, value in paths.items() if key != "library"}
-        own = ["--max-tokens", "2048"]
+        own = ["--max-sequence-tokens", "2048"]
     else:
-        own = ["--max-completion-tokens", "12", "--max-prompt-tokens", "1024"]
+        own = ["--max-output-tokens", "12", "--max-prompt-tokens", "1024"]
     named = [part for key, value in paths.items() for part in (f"--{key}", str(value))]
     given = ["train", kind, "-o", str(output), *named, "--cpu", *own, *options]
     return CliRunner().invoke(cli, given)

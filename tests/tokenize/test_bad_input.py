@@ -81,7 +81,7 @@ def test_an_empty_answer_has_nothing_to_train_on(tmp_path: Path, model: Path) ->
 
 def test_a_prompt_that_fills_the_limit(tmp_path: Path, model: Path) -> None:
     lines = [chat(("user", "word " * 100), ("assistant", "b"))]
-    counts = outcome(lines, model, tmp_path, max_tokens=32)
+    counts = outcome(lines, model, tmp_path, max_row_tokens=32)
     assert counts["dropped"] == {"no-answer": 1}
     (row,) = pq.read_table(tmp_path / "out" / "dropped.parquet").to_pylist()
     assert "at most 32 are kept" in row["detail"]
@@ -99,7 +99,7 @@ def test_a_record_of_50_mb(model: Path, tmp_path: Path) -> None:
     text = "All work and no play makes 杰克 a dull boy.\n" * 1_100_000
     assert len(text.encode()) > 50_000_000
     lines = [chat(("user", "Go on."), ("assistant", text))]
-    counts = outcome(lines, model, tmp_path, max_tokens=1024, max_line_mb=100.0)
+    counts = outcome(lines, model, tmp_path, max_row_tokens=1024, max_line_mb=100.0)
     assert counts["kept"] == 2
     manifest = json.loads((tmp_path / "out" / "manifest.json").read_text())
     assert manifest["figures"]["truncated"] == 1

@@ -30,7 +30,7 @@ def write_or_die(path, *rest):
     write(path, *rest)
 
 shards._write_shard = write_or_die
-config = TokenizeConfig(tokenizer=Path(model), max_tokens=128)
+config = TokenizeConfig(tokenizer=Path(model), max_row_tokens=128)
 run(open_pool(pool), config, output=output, num_threads=2)
 print(len(written))
 """

@@ -145,9 +145,14 @@ def test_specialised_and_rendered_give_the_same(
 def test_rows_hold_every_token_once(
     model: Path, tmp_path: Path, example_pool: Path, packing: str
 ) -> None:
-    single = tokenize(example_pool, model, tmp_path / "single", packing="none", max_tokens=128)
+    single = tokenize(example_pool, model, tmp_path / "single", packing="none", max_row_tokens=128)
     packed = tokenize(
-        example_pool, model, tmp_path / "out", packing=packing, max_tokens=128, position_ids=True
+        example_pool,
+        model,
+        tmp_path / "out",
+        packing=packing,
+        max_row_tokens=128,
+        position_ids=True,
     )
     records = sorted(row["input_ids"] for row in rows_of(single))
     rows = rows_of(packed)
@@ -171,7 +176,7 @@ def test_rows_hold_every_token_once(
 def test_threads_change_no_byte(
     model: Path, tmp_path: Path, example_pool: Path, num_threads: int
 ) -> None:
-    options = {"max_tokens": 256, "shard_mb": 1}
+    options = {"max_row_tokens": 256, "shard_mb": 1}
     tokenize(example_pool, model, tmp_path / "one", **options)
     tokenize(example_pool, model, tmp_path / "many", num_threads=num_threads, **options)
     for path in sorted((tmp_path / "one").iterdir()):
@@ -211,12 +216,12 @@ def test_records_over_the_limit(model: Path, tmp_path: Path) -> None:
     long = [("user", "short"), ("assistant", "word " * 500)]
     lost = [("user", "word " * 500), ("assistant", "short")]
     pool = pool_of([long, lost, CHATS[0]], tmp_path / "pool.jsonl")
-    cut = tokenize(pool, model, tmp_path / "cut", max_tokens=64)
+    cut = tokenize(pool, model, tmp_path / "cut", max_row_tokens=64)
     assert cut.figures["truncated"] == 2
     assert cut.figures["truncated_share"] == pytest.approx(2 / 3)
     assert cut.figures["length_quantiles"]["max"] > 500
     assert cut.counts["dropped"] == {"no-answer": 1}
-    dropped = tokenize(pool, model, tmp_path / "drop", max_tokens=64, too_long="drop")
+    dropped = tokenize(pool, model, tmp_path / "drop", max_row_tokens=64, too_long="drop")
     assert dropped.counts["dropped"] == {"too-long": 2}
     assert dropped.figures["truncated"] == 2
     assert dropped.figures["length_quantiles"]["max"] > 500
@@ -249,7 +254,7 @@ def test_says_what_is_missing_or_wrong(model: Path, tmp_path: Path) -> None:
     with pytest.raises(DataError, match="chat template: expected Jinja"):
         tokenize(pool, model, tmp_path / "out", template=broken)
     with pytest.raises(InfeasibleError, match="no record"):
-        tokenize(pool, model, tmp_path / "out", max_tokens=2)
+        tokenize(pool, model, tmp_path / "out", max_row_tokens=2)
     assert not (tmp_path / "out").exists()
 
 
@@ -281,9 +286,9 @@ def test_finished_shards_are_not_written_again(
 ) -> None:
     from lmmixup.tokenize import shards
 
-    whole = tokenize(example_pool, model, tmp_path / "whole", max_tokens=128)
+    whole = tokenize(example_pool, model, tmp_path / "whole", max_row_tokens=128)
     monkeypatch.setattr(shards, "MIB", 64)
-    several = tokenize(example_pool, model, tmp_path / "several", max_tokens=128)
+    several = tokenize(example_pool, model, tmp_path / "several", max_row_tokens=128)
     assert len(list(several.path.glob("data-*.arrow"))) > 10
     assert rows_of(several) == rows_of(whole)
     written: list[str] = []
@@ -297,13 +302,13 @@ def test_finished_shards_are_not_written_again(
 
     monkeypatch.setattr(shards, "_write_shard", dies_at_the_fifth)
     with pytest.raises(KeyboardInterrupt):
-        tokenize(example_pool, model, tmp_path / "again", max_tokens=128)
+        tokenize(example_pool, model, tmp_path / "again", max_row_tokens=128)
     first = list(written)
     written.clear()
     monkeypatch.setattr(
         shards, "_write_shard", lambda path, *rest: (written.append(path.name), write(path, *rest))
     )
-    tokenize(example_pool, model, tmp_path / "again", max_tokens=128)
+    tokenize(example_pool, model, tmp_path / "again", max_row_tokens=128)
     assert len(first) == 5
     assert not set(first) & set(written)
     for path in sorted(several.path.iterdir()):

@@ -81,7 +81,7 @@ def test_loss_is_that_of_its_own_path(
 
     pool = tmp_path / "pool.jsonl"
     pool.write_text("".join(json.dumps(pair) + "\n" for pair in pairs), encoding="utf-8")
-    config = TokenizeConfig(tokenizer=model, max_tokens=MAX_TOKENS)
+    config = TokenizeConfig(tokenizer=model, max_row_tokens=MAX_TOKENS)
     result = run(open_pool(pool), config, output=tmp_path / "out", num_threads=1)
     packed = datasets.load_from_disk(str(result.path))
     step, rows = first_step(

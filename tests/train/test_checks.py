@@ -92,10 +92,12 @@ def test_models_that_are_none(paths: dict[str, Any], tmp_path: Path) -> None:
 
 
 def test_prompts_over_the_context(paths: dict[str, Any], tmp_path: Path) -> None:
-    said = refused("grpo", tmp_path / "out", paths, "--max-completion-tokens", "2048")
+    said = refused("grpo", tmp_path / "out", paths, "--max-output-tokens", "2048")
     assert "but its context is 2,048; hint: lower the token limits" in said
-    said = refused("sft", tmp_path / "out", paths, "--max-tokens", "300", "--too-long", "refuse")
-    assert "samples are above max_tokens" in said
+    said = refused(
+        "sft", tmp_path / "out", paths, "--max-sequence-tokens", "300", "--too-long", "refuse"
+    )
+    assert "samples are above max_sequence_tokens" in said
 
 
 def test_rewards_that_cannot_work(paths: dict[str, Any], tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def test_grpo_under_zero_3_with_kernels_and_without(
 ) -> None:
     sizes = ("--batch-size", "2", "--micro-batch-size", "4", "--max-steps", "2",
              "--learning-rate", "0.01", "--lr-scheduler", "constant", "--warmup", "0",
-             "--max-completion-tokens", "8", "--max-prompt-tokens", "1024")  # fmt: skip
+             "--max-output-tokens", "8", "--max-prompt-tokens", "1024")  # fmt: skip
     given = {**paths, "library": library_folder}
     folders = [at_start(tmp_path / "varied", VARIED), ROOT / "tests" / "support", ROOT / "kernels"]
     logs = {}

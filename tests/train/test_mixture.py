@@ -64,12 +64,12 @@ def test_what_is_too_long_is_left_out_whole_or_refused(mixture: Path, tokenizer:
         len(row["input_ids"]) for row in sft_rows(samples, tokenizer, SftConfig()).rows
     )
     limit = lengths[len(lengths) // 2]
-    kept = sft_rows(samples, tokenizer, SftConfig(max_tokens=limit))
+    kept = sft_rows(samples, tokenizer, SftConfig(max_sequence_tokens=limit))
     assert len(kept.rows) + len(kept.dropped) == len(samples)
     assert len(kept.dropped) == sum(length > limit for length in lengths) > 0
     assert kept.dropped[0][1].endswith(f"tokens, at most {limit:,}")
-    with pytest.raises(DataError, match="samples are above max_tokens, the first is 'rt-"):
-        sft_rows(samples, tokenizer, SftConfig(max_tokens=limit, too_long="refuse"))
+    with pytest.raises(DataError, match="samples are above max_sequence_tokens, the first is 'rt-"):
+        sft_rows(samples, tokenizer, SftConfig(max_sequence_tokens=limit, too_long="refuse"))
     with pytest.raises(DataError, match=r"no sample is left .* all 24 are above max_prompt_tokens"):
         grpo_rows(samples, tokenizer, GrpoConfig(max_prompt_tokens=9))
 

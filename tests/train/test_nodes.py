@@ -76,7 +76,7 @@ def free_port() -> str:
 def script(model: Path, mixture: Path, tmp_path: Path) -> str:
     """The script of the page, with a small training in the place of the large one."""
     options = ["--model", model, "--data", mixture, "-o", tmp_path / "out", "--cpu", "--zero", "2",
-               "--max-tokens", "2048", *STEPS, *TWO]  # fmt: skip
+               "--max-sequence-tokens", "2048", *STEPS, *TWO]  # fmt: skip
     text = re.sub(r'ARGS=".*"', f'ARGS="{shlex.join(map(str, options))}"', block("#!/bin/bash"))
     text = text.replace("/data/out", str(tmp_path / "out")).replace("29500", free_port())
     return text.replace("lmmixup train", f"{sys.executable} -m lmmixup train").replace(

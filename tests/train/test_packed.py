@@ -25,7 +25,7 @@ STEPS = ("--max-steps", "2", "--epochs", "2", "--learning-rate", "0.003", "--war
 
 def tokenize(mixture: Path, model: Path, output: Path, *options: str) -> Path:
     given = ["tokenize", str(mixture / "cold_start.parquet"), "--tokenizer", str(model), "-o",
-             str(output), "--max-tokens", "2048", "-q", *options]  # fmt: skip
+             str(output), "--max-row-tokens", "2048", "-q", *options]  # fmt: skip
     result = CliRunner().invoke(cli, given, catch_exceptions=False)
     assert result.exit_code == 0, result.output
     return output
@@ -126,9 +126,11 @@ def test_a_tokenizer_that_transformers_reads_in_its_own_way(packed: Path, model:
 
 
 def test_rows_that_cannot_be_used(packed: Path, model: Path, tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"tokens, at most 100 are allowed; hint: --max-tokens"):
+    with pytest.raises(
+        DataError, match=r"tokens, at most 100 are allowed; hint: --max-sequence-tokens"
+    ):
         paths = {"model": model, "data": packed}
-        raise invoke("sft", tmp_path / "o", paths, "--max-tokens", "100").exception  # type: ignore[misc]
+        raise invoke("sft", tmp_path / "o", paths, "--max-sequence-tokens", "100").exception  # type: ignore[misc]
     with pytest.raises(ArgumentError, match="packed rows have no validation part"):
         raise invoke("sft", tmp_path / "o", paths, "--eval-every", "2").exception  # type: ignore[misc]
     with pytest.raises(ArgumentError, match="needs a MIXTURE folder, not packed rows"):

@@ -68,13 +68,13 @@ def test_its_tokenizer_is_read_before_anything(paths: dict[str, Any], tmp_path: 
 
 def test_its_context_and_its_tokens(paths: dict[str, Any], tmp_path: Path) -> None:
     small = ("--batch-size", "2", "--micro-batch-size", "8")
-    said = refused("grpo", tmp_path / "o", paths, *small, "--max-completion-tokens", "8000")
+    said = refused("grpo", tmp_path / "o", paths, *small, "--max-output-tokens", "8000")
     assert "but its context is 8,192; hint: lower the token limits" in said
     said = refused("grpo", tmp_path / "o", paths, "--max-prompt-tokens", "150")
     assert "no sample is left to train on: all 24 are above max_prompt_tokens" in said
     other = tmp_path / "packed"
     given = ["tokenize", str(paths["data"] / "cold_start.parquet"), "--tokenizer",
-             str(paths["model"]), "-o", str(other), "--max-tokens", "2048", "-q"]  # fmt: skip
+             str(paths["model"]), "-o", str(other), "--max-row-tokens", "2048", "-q"]  # fmt: skip
     assert CliRunner().invoke(cli, given).exit_code == 0
     manifest = json.loads((other / "manifest.json").read_text())
     assert "tokenizer_sha256" in manifest["figures"]

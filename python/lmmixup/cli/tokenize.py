@@ -13,7 +13,7 @@ command = stage_command(
     "that `datasets.load_from_disk` opens and TRL's SFTTrainer trains on as it is.",
     examples=[
         "lmmixup tokenize pool.jsonl -o tokens --tokenizer model/",
-        "lmmixup tokenize selected -o tokens --tokenizer model/ --max-tokens 4096 --packing none",
+        "lmmixup tokenize selected -o tokens --tokenizer model/ --max-row-tokens 4096",
         "lmmixup tokenize pool.jsonl -o lengths --tokenizer model/ --stats",
     ],
     files={

@@ -141,7 +141,7 @@ def _show_plan(made: Plan, place: str) -> None:
     summary.add_row("parameters", f"{made.num_parameters:,}")
     summary.add_row("trained", f"{made.num_trained:,}")
     summary.add_row("processes", f"{made.processes}")
-    summary.add_row("tokens of the longest sequence", f"{made.max_tokens:,}")
+    summary.add_row("tokens of the longest sequence", f"{made.max_sequence_tokens:,}")
     headings = ("ZeRO", "weights", "gradients", "optimiser", "activations", "rollout", place,
                 *(["main memory"] if place == "GPU" else []))  # fmt: skip
     table = Table(*headings, box=None, padding=(0, 2, 0, 0), pad_edge=False)
@@ -202,7 +202,7 @@ _PLAN = command_with(
     [
         click.Argument(["kind"], type=click.Choice(list(CONFIGS))),
         *_options("grpo"),
-        *[option for option in _options("sft") if option.name == "max_tokens"],
+        *[option for option in _options("sft") if option.name == "max_sequence_tokens"],
         JSON,
     ],
     help="Estimate the memory of a training: of each GPU, or with --cpu of each process.",

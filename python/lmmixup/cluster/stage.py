@@ -58,10 +58,9 @@ def run(
     Source:
         Ours.
     """
-    stage_run = StageRun(
+    with StageRun(
         "cluster", output, config=config, pool=pool, overwrite=overwrite, reporter=reporter
-    )
-    with stage_run as open_run:
+    ) as open_run:
         records = spilled(pool, open_run.scratch, num_threads=num_threads, reporter=reporter)
         limited = config.max_cluster_tokens is not None
         tokens = count_tokens(records, config.token_column) if limited else None
@@ -78,9 +77,7 @@ def run(
         )
         del embedded  # the vectors are the largest thing here, and done with
         write_files(open_run, records, ids, clusters, config.max_cluster_tokens)
-        open_run.counts.input = len(ids) + len(pool.rejects)
+        open_run.counts.input = len(ids)
         open_run.figures.update(clusters.figures)
         draw_charts(clusters, open_run.folder)
-    if stage_run.result is None:
-        raise RuntimeError("the run ended without a result")
-    return stage_run.result
+    return open_run.result

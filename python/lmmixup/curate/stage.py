@@ -66,10 +66,9 @@ def run(
     check_rating(config.rating, pool.schema)
     for judge in config.judges:
         check_rating(judge, pool.schema, "--judges")
-    stage_run = StageRun(
+    with StageRun(
         "curate", output, config=config, pool=pool, overwrite=overwrite, reporter=reporter
-    )
-    with stage_run as open_run:
+    ) as open_run:
         records = pa.Table.from_batches(pool.batches(num_threads=num_threads), pool.schema)
         ratings_N = ratings_of(records[config.rating], config.rating)
         judges = {name: ratings_of(records[name], name) for name in config.judges}
@@ -86,7 +85,7 @@ def run(
         )
         _write(open_run, records, rated_R, curation, config.rating)
         open_run.counts.kept = records.num_rows
-        open_run.counts.input = records.num_rows + sum(1 for _ in pool.rejects)
+        open_run.counts.input = records.num_rows
         open_run.figures.update(_figures(curation, records.num_rows - len(rated_R)))
         open_run.figures["identity"] = embedded.identity
         agreements = list(judge_agreement(judges, at=config.at))
@@ -94,8 +93,7 @@ def run(
         for pair in agreements:
             reporter.note(_sentence(pair, config.at))
         draw_transitions(curation, open_run.folder / "transitions.png")
-    assert stage_run.result is not None  # noqa: S101 the run ended without an exception
-    return stage_run.result
+    return open_run.result
 
 
 def _write(

@@ -121,14 +121,14 @@ def remove_matches(
         details=pa.array(matched.details, pa.string()),
     )
     run.writer("against.parquet", matched.against.schema).write(matched.against)
-    run.counts.input = len(matched.ids) + sum(1 for _ in pool.rejects)
+    run.counts.input = len(matched.ids)
     run.counts.kept = int((~matched.hit).sum())
     found = matched.against.column("found").to_numpy(zero_copy_only=False)
     run.figures.update(
         other_records=len(found),
         other_found=int(found.sum()),
         share_of_other_found=round(float(found.mean()), 6) if len(found) else 0.0,
-        other_rejected=sum(1 for _ in other.rejects),
+        other_rejected=len(other.rejects),
         **matched.figures,
     )
 

@@ -79,21 +79,19 @@ def run(
     config = config or DedupConfig()
     grown = None if config.update is None else Grown(config, pool)
     compared = None if config.against is None else Compared(pool, open_pool([config.against]))
-    stage_run = StageRun(
+    with StageRun(
         "dedup",
         output,
         config=config,
         pool=grown or compared or pool,
         overwrite=overwrite,
         reporter=reporter,
-    )
-    with stage_run as open_run:
+    ) as open_run:
         if compared is not None:
             remove_matches(open_run, compared, config, num_threads=num_threads)
         else:
             _keep_one_of_each(open_run, pool, grown, config, num_threads)
-    assert stage_run.result is not None  # noqa: S101 the run ended without an exception
-    return stage_run.result
+    return open_run.result
 
 
 def _keep_one_of_each(
@@ -114,7 +112,7 @@ def _keep_one_of_each(
     ids = _write_kept(run, records, found, sizes, num_threads)
     _write_families(run, ids, found)
     _write_dropped(run, ids, found)
-    run.counts.input = len(ids) + sum(1 for _ in records.rejects)
+    run.counts.input = len(ids)
     run.counts.kept = int(found.kept.sum())
     run.figures.update(_figures(found, sizes) | found.figures)
     draw_sizes(sizes, run.folder / "families.png")

@@ -113,7 +113,7 @@ def chat_request(
     """
     parameters: dict[str, Any] = {
         "temperature": config.temperature,
-        "max_tokens": config.max_tokens,
+        "max_tokens": config.max_output_tokens,
     }
     if config.llm_seed is not None:
         parameters["seed"] = config.llm_seed + number
@@ -151,5 +151,5 @@ def whole_answer(outcome: Outcome) -> str | Refused:
     if outcome.refusal:
         return Refused("refused", outcome.refusal)
     if outcome.finish_reason == "length":
-        return Refused("truncated", "the answer was cut off at max_tokens")
+        return Refused("truncated", "the answer was cut off at max_output_tokens")
     return outcome.text or ""

@@ -44,7 +44,7 @@ class DistillConfig(CallConfig):
     batch_size: int = Field(default=8, ge=1, le=4096)
     """Clusters that the mixer local writes about at a time."""
 
-    max_tokens: int = Field(default=2400, ge=1, le=1_000_000)
+    max_output_tokens: int = Field(default=2400, ge=1, le=1_000_000)
     """Tokens of what is written: of a server's whole answer, reasoning included; of an extractive
     completion, 4 UTF-8 bytes each."""
 

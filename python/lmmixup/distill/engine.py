@@ -129,7 +129,7 @@ class TransformersEngine:
         is_random = self._config.temperature > 0
         chosen = {"do_sample": True, "temperature": self._config.temperature} if is_random else {}
         options = GenerationConfig(
-            max_new_tokens=self._config.max_tokens,
+            max_new_tokens=self._config.max_output_tokens,
             eos_token_id=self._ends,
             pad_token_id=self._ends[0],
             **chosen,
@@ -174,7 +174,7 @@ class VllmEngine:
         """What the model writes after each prompt."""
         params = self._params(
             temperature=self._config.temperature,
-            max_tokens=self._config.max_tokens,
+            max_tokens=self._config.max_output_tokens,
             seed=(self._config.llm_seed or 0) + number,
         )
         given = [{"prompt_token_ids": prompt} for prompt in prompts]

@@ -66,12 +66,12 @@ class Extract:
     num_over: int = 0
 
 
-def extract(pairs: Sequence[Pair], max_tokens: int) -> Extract:
+def extract(pairs: Sequence[Pair], max_output_tokens: int) -> Extract:
     """Takes the most informative, least redundant content of some records.
 
     Args:
         pairs: The records, the most central first.
-        max_tokens: Tokens of the completion, 4 UTF-8 bytes each.
+        max_output_tokens: Tokens of the completion, 4 UTF-8 bytes each.
 
     Returns:
         Prompt and completion, and what was not taken and why; `ops.extract` does so with many.
@@ -94,7 +94,7 @@ def extract(pairs: Sequence[Pair], max_tokens: int) -> Extract:
         pa.array([pair["prompt"] for pair in pairs], pa.string()),
         pa.array([pair["completion"] for pair in pairs], pa.string()),
         np.array([0, len(pairs)]),
-        max_tokens,
+        max_output_tokens,
         num_threads=1,
     )
     return Extract(
@@ -112,13 +112,13 @@ class ExtractiveMixer:
     """`extract` as a mixer.
 
     Args:
-        max_tokens: Tokens of a completion.
+        max_output_tokens: Tokens of a completion.
         num_threads: Threads that choose; 0 takes all.
     """
 
-    def __init__(self, max_tokens: int, num_threads: int = 0) -> None:
+    def __init__(self, max_output_tokens: int, num_threads: int = 0) -> None:
         self.name = EXTRACTIVE
-        self._max_tokens = max_tokens
+        self._max_output_tokens = max_output_tokens
         self._num_threads = num_threads
         self._figures = dict.fromkeys(FIGURES, 0)
 
@@ -151,7 +151,7 @@ class ExtractiveMixer:
             pa.array([source.prompt for source in sources], pa.string()),
             pa.array([source.completion for source in sources], pa.string()),
             np.array(ends),
-            self._max_tokens,
+            self._max_output_tokens,
             num_threads=self._num_threads,
         )
         for name, attribute in FIGURES.items():

@@ -104,7 +104,7 @@ class DistilledFiles:
         self._run.counts.used = counts.pop("used", 0)
         self._run.counts.leftover = counts.total()
         self._run.counts.made = self.num_made
-        self._run.counts.input = len(self._fates) + sum(1 for _ in pool.rejects)
+        self._run.counts.input = len(self._fates)
         self._run.figures["leftover_reasons"] = dict(sorted(counts.items()))
         self._run.figures.update(self._faithful.figures())
         self._write_leftover(pool)

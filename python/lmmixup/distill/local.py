@@ -64,12 +64,12 @@ class LocalMixer:
 
     def _check_context(self) -> None:
         context = self._engine.context
-        wanted = self._config.max_prompt_tokens + self._config.max_tokens
+        wanted = self._config.max_prompt_tokens + self._config.max_output_tokens
         if context is not None and wanted > context:
             raise ArgumentError(
                 f"{self._path} has a context of {context:,} tokens, but max_prompt_tokens "
-                f"{self._config.max_prompt_tokens:,} and max_tokens {self._config.max_tokens:,} "
-                f"are {wanted:,}; lower them"
+                f"{self._config.max_prompt_tokens:,} and max_output_tokens "
+                f"{self._config.max_output_tokens:,} are {wanted:,}; lower them"
             )
 
     async def __aenter__(self) -> Self:
@@ -138,7 +138,7 @@ class LocalMixer:
         return answers
 
     def _key(self, prompt: list[int], number: int) -> bytes:
-        asked = [self._identity, self._engine.name, self._config.max_tokens]
+        asked = [self._identity, self._engine.name, self._config.max_output_tokens]
         asked += [self._config.temperature, self._config.llm_seed, number, prompt]
         return hashlib.sha256(json.dumps(asked).encode()).digest()
 

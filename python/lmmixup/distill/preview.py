@@ -65,7 +65,7 @@ def preview(
     if config.model is not None:
         attempts = config.num_attempts
         prices = Prices(config.price_in, config.price_out)
-        cost = prices.cost(most * attempts, num_parts * config.max_tokens * attempts)
+        cost = prices.cost(most * attempts, num_parts * config.max_output_tokens * attempts)
         unknown = "unknown: give price_in and price_out"
         lines += [
             ("requests", f"{num_parts:,}"),
@@ -78,7 +78,7 @@ def preview(
 def _shown(part: Part, config: DistillConfig) -> list[tuple[str, str]]:
     name = f"cluster {part.cluster}" + (f" part {part.part}" if part.part else "")
     if config.mixer == EXTRACTIVE:
-        taken = extract(part.record()["records"], config.max_tokens)
+        taken = extract(part.record()["records"], config.max_output_tokens)
         return [(f"{name} prompt", taken.prompt), (f"{name} completion", taken.completion)]
     turns = turns_of(part, config)
     shown = [f"{name} {turn['role']}" for turn in turns]

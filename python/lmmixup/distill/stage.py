@@ -76,10 +76,9 @@ def run(
         METHOD §1, §3; the mixer `extractive` is ours.
     """
     config = config or DistillConfig()
-    stage_run = StageRun(
+    with StageRun(
         "distill", output, config=config, pool=pool, overwrite=overwrite, reporter=reporter
-    )
-    with stage_run as open_run:
+    ) as open_run:
         fates = Fates()
         cutting = cutting_of(config)
         cut = partial(Parts, pool, config, cutting=cutting, num_threads=num_threads)
@@ -105,9 +104,7 @@ def run(
             **mixer.figures(),
         }
         files.finish(pool)
-    if stage_run.result is None:
-        raise RuntimeError("the run ended without a result")
-    return stage_run.result
+    return open_run.result
 
 
 def mixer_of(
@@ -138,7 +135,7 @@ def mixer_of(
 
         return MergeItMixer(config, work, reporter, cutting.rater)
     if config.model is None:
-        return ExtractiveMixer(config.max_tokens, num_threads)
+        return ExtractiveMixer(config.max_output_tokens, num_threads)
     return ChatMixer(config, work, reporter)
 
 

@@ -61,7 +61,7 @@ def run(
         write_vectors(embedded.vectors_ND, open_run.folder, config.dtype)
         num_zero = int((~embedded.vectors_ND.any(axis=1)).sum()) if len(embedded.ids) else 0
         open_run.counts.kept = sink.num_rows
-        open_run.counts.input = sink.num_rows + len(pool.rejects)
+        open_run.counts.input = len(embedded.ids)
         open_run.figures = {
             "embedder": str(embedded.identity["embedder"]),
             "dimensions": int(embedded.vectors_ND.shape[1]),
@@ -69,5 +69,4 @@ def run(
             "records_without_text": num_zero,
             "identity": embedded.identity,
         }
-    assert open_run.result is not None  # noqa: S101
     return open_run.result

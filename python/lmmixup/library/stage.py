@@ -61,10 +61,9 @@ def run(
     Source:
         METHOD §5; docs/knn_bayes.md.
     """
-    stage_run = StageRun(
+    with StageRun(
         "library", output, config=config, pool=pool, overwrite=overwrite, reporter=reporter
-    )
-    with stage_run as open_run:
+    ) as open_run:
         if config.rating not in pool.schema.names:
             names = ", ".join(pool.schema.names)
             raise DataError(
@@ -73,7 +72,7 @@ def run(
         records = pa.Table.from_batches(
             pool.batches(num_threads=num_threads, reporter=reporter), pool.schema
         )
-        open_run.counts.input = records.num_rows + len(list(pool.rejects))
+        open_run.counts.input = records.num_rows
         records = _rated(open_run, records, config)
         records, vectors_ND, identity = _embedded(open_run, records, config, num_threads)
         ratings_N = records[config.rating].to_numpy().astype(np.int64)
@@ -85,9 +84,7 @@ def run(
             np.save(open_run.folder / name, array)
         open_run.counts.kept = records.num_rows
         open_run.figures = describe(config, identity, scorer) | _shares(ratings_N)
-    if stage_run.result is None:
-        raise RuntimeError("the run ended without a result")
-    return stage_run.result
+    return open_run.result
 
 
 def _rated(run: StageRun, records: pa.Table, config: LibraryConfig) -> pa.Table:

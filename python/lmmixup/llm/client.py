@@ -238,8 +238,8 @@ class Client:
         if self._given_up is not None:
             raise self._given_up
         body = self._body(request, structured=structured)
-        max_tokens = request.parameters.get("max_tokens", self._config.max_tokens)
-        await self._limits.turn(request.estimated_tokens() + max_tokens)
+        most = request.parameters.get("max_tokens", self._config.max_output_tokens)
+        await self._limits.turn(request.estimated_tokens() + most)
         set_aside = await self.bill.set_aside(request)
         try:
             answer = self._read(await self.server.post("/chat/completions", body), request)

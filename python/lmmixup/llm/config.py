@@ -51,7 +51,7 @@ class CallConfig(ServerConfig):
     temperature: float = Field(default=0.0, ge=0, le=2)
     """Temperature of the answers."""
 
-    max_tokens: int = Field(default=512, ge=1, le=1_000_000)
+    max_output_tokens: int = Field(default=512, ge=1, le=1_000_000)
     """Tokens that one answer may have; an answer that is cut off there counts as none."""
 
     llm_seed: int | None = None
@@ -61,7 +61,7 @@ class CallConfig(ServerConfig):
     """Limit of the server, in calls."""
 
     tokens_per_minute: float | None = Field(default=None, gt=0, exclude=True)
-    """Limit of the server, in tokens: the prompt's (estimated) and `max_tokens`."""
+    """Limit of the server, in tokens: the prompt's (estimated) and `max_output_tokens`."""
 
     max_failures: int = Field(default=20, ge=1, exclude=True)
     """Calls that may fail for good, one after the other, before the run stops."""

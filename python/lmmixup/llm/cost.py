@@ -48,13 +48,13 @@ class Bill:
     """What a run used, and what it may still use.
 
     Before a call its highest possible cost is set aside: a token for each byte of the prompt
-    and all of `max_tokens`. The answer's real cost takes its place. A call that got no answer
-    and may have been paid for all the same keeps what was set aside.
+    and all of `max_output_tokens`. The answer's real cost takes its place. A call that got no
+    answer and may have been paid for all the same keeps what was set aside.
 
     Args:
         prices: Prices of tokens.
         max_cost: Limit of this run, or `None`.
-        max_tokens: Tokens that one answer may have.
+        max_output_tokens: Tokens that one answer may have.
 
     Attributes:
         num_requests: Answers that came from a server.
@@ -66,14 +66,14 @@ class Bill:
         Ours.
     """
 
-    def __init__(self, prices: Prices, max_cost: float | None, max_tokens: int) -> None:
+    def __init__(self, prices: Prices, max_cost: float | None, max_output_tokens: int) -> None:
         self.prices = prices
         self.num_requests = 0
         self.tokens_in = 0
         self.tokens_out = 0
         self.num_uncounted = 0
         self._max_cost = max_cost
-        self._max_tokens = max_tokens
+        self._max_output_tokens = max_output_tokens
         self._spent = 0.0
         self._set_aside = 0.0
         self._num_open = 0
@@ -83,7 +83,7 @@ class Bill:
     def of(cls, config: CallConfig) -> Bill:
         """The bill that a config asks for."""
         prices = Prices(config.price_in, config.price_out)
-        return cls(prices, config.max_cost, config.max_tokens)
+        return cls(prices, config.max_cost, config.max_output_tokens)
 
     @property
     def spent(self) -> float | None:
@@ -92,7 +92,7 @@ class Bill:
 
     def most(self, request: ChatRequest) -> float:
         """Highest possible cost of a request; 0 where a price is unknown."""
-        return self.prices.cost(request.most_tokens(), self._max_tokens) or 0.0
+        return self.prices.cost(request.most_tokens(), self._max_output_tokens) or 0.0
 
     async def set_aside(self, request: ChatRequest) -> float:
         """Waits until the request fits into what is left.

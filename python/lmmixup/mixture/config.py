@@ -100,7 +100,7 @@ class MixtureConfig(CallConfig):
     seed: int = Field(default=0, ge=0, lt=2**63)
     """Of the split and of all that is drawn."""
 
-    max_tokens: int = Field(default=2400, ge=1, le=1_000_000)
+    max_output_tokens: int = Field(default=2400, ge=1, le=1_000_000)
     """Tokens of one answer of a model, reasoning included."""
 
     retries: int = Field(default=2, ge=0, le=20)

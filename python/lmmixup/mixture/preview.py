@@ -58,10 +58,10 @@ def preview(
             request = write_request(ask, config, 0)
             records += 1
             tokens += request.estimated_tokens()
-            # A judge and a degrader are given what was written, which may fill max_tokens.
-            most += request.most_tokens() + (STEPS - 1) * (config.max_tokens + OTHER_TOKENS)
+            # A judge and a degrader are given what was written, which may fill max_output_tokens.
+            most += request.most_tokens() + (STEPS - 1) * (config.max_output_tokens + OTHER_TOKENS)
     attempts = config.retries + 1
-    out = records * STEPS * config.max_tokens * attempts
+    out = records * STEPS * config.max_output_tokens * attempts
     cost = Prices(config.price_in, config.price_out).cost(most * attempts, out)
     return [
         *lines,

@@ -244,14 +244,14 @@ def _unusable(answer: Answer) -> Refusal | None:
     if answer.refusal:
         return Refusal("refused", answer.refusal)
     if answer.finish_reason == "length":
-        return Refusal("truncated", "the answer was cut off at max_tokens")
+        return Refusal("truncated", "the answer was cut off at max_output_tokens")
     return None
 
 
 def _request(config: MixtureConfig, system: str, user: str, number: int) -> ChatRequest:
     parameters: dict[str, Any] = {
         "temperature": config.temperature,
-        "max_tokens": config.max_tokens,
+        "max_tokens": config.max_output_tokens,
     }
     if config.llm_seed is not None:
         parameters["seed"] = config.llm_seed + number

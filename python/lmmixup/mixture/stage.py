@@ -68,10 +68,9 @@ def run(
         METHOD §2; the rules are ours.
     """
     config = config or MixtureConfig()
-    stage_run = StageRun(
+    with StageRun(
         "mixture", output, config=config, pool=pool, overwrite=overwrite, reporter=reporter
-    )
-    with stage_run as open_run:
+    ) as open_run:
         texts = read_texts(pool, config, num_threads=num_threads, reporter=reporter)
         teacher = teacher_of(config, open_run.work, reporter)
         builder = Builder(config, teacher, open_run, num_threads=num_threads)
@@ -86,13 +85,11 @@ def run(
                 figures[f"qwk_{kind}"] = one["qwk"]
                 figures[f"qwk_{kind}_length_matched"] = one["qwk_matched"]
         open_run.figures |= figures
-        _account(open_run, pool, texts, builder)
+        _account(open_run, texts, builder)
         open_run.close_writers()
         write_card(open_run.folder, config, made, figures.get("library", {}))
         write_croissant(open_run.folder, config, made)
-    if stage_run.result is None:
-        raise RuntimeError("the run ended without a result")
-    return stage_run.result
+    return open_run.result
 
 
 def teacher_of(config: MixtureConfig, work: Path, reporter: Reporter) -> Teacher:
@@ -143,7 +140,7 @@ def _figures(
     }
 
 
-def _account(run: StageRun, pool: Pool, texts: Texts, builder: Builder) -> None:
+def _account(run: StageRun, texts: Texts, builder: Builder) -> None:
     """Gives each text its outcome."""
     dropped: dict[str, list[int]] = {}
     for place, text_id in enumerate(texts.ids):
@@ -159,5 +156,5 @@ def _account(run: StageRun, pool: Pool, texts: Texts, builder: Builder) -> None:
             reason,
             against=pa.array([texts.against.get(place) for place in places], pa.string()),
         )
-    run.counts.input = len(texts.ids) + sum(1 for _ in pool.rejects)
+    run.counts.input = len(texts.ids)
     run.counts.made = sum(one.made.total() for one in builder.tallies.values())

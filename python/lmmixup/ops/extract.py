@@ -45,7 +45,7 @@ def extract(
     prompts: pa.Array,
     completions: pa.Array,
     indptr: NDArray[np.int64],
-    max_tokens: int,
+    max_output_tokens: int,
     *,
     num_threads: int = 0,
     on_progress: OnProgress | None = None,
@@ -57,7 +57,7 @@ def extract(
         completions: (S,) strings.
         indptr: (N + 1,) int64 from 0 to S; group i has the records `indptr[i]:indptr[i + 1]`,
             the most central first.
-        max_tokens: Tokens of a completion, 4 UTF-8 bytes each.
+        max_output_tokens: Tokens of a completion, 4 UTF-8 bytes each.
         num_threads: Threads; 0 takes all.
         on_progress: Called with phase, done and total some ten times a second.
 
@@ -84,5 +84,5 @@ def extract(
         >>> ops.extract(asked, told, np.array([0, 2]), 100).completions
         ['Air scatters far more blue. Dust scatters red light too.']
     """
-    taken = _rust.extract(prompts, completions, indptr, max_tokens, num_threads, on_progress)
+    taken = _rust.extract(prompts, completions, indptr, max_output_tokens, num_threads, on_progress)
     return Extracts(*taken)

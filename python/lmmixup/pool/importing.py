@@ -53,30 +53,28 @@ def run(
     Source:
         Ours.
     """
-    stage_run = StageRun(
+    with StageRun(
         "pool",
         output,
         config=config or PoolConfig(),
         pool=pool,
         overwrite=overwrite,
         reporter=reporter,
-    )
-    with stage_run as open_run:
+    ) as open_run:
         reporter.note(f"schema: {pool.schema_name}")
         layout = pool.layout(num_threads, reporter)
         sink = open_run.writer("data.parquet", layout.schema)
         empty = {"prompt": 0, "completion": 0}
         for batch in pool.batches(num_threads=num_threads, reporter=reporter):
             sink.write(batch)
+            open_run.counts.input += batch.num_rows
             for name in empty:
                 is_empty = pc.equal(pc.binary_length(batch.column(name)), 0)
                 empty[name] += pc.sum(is_empty).as_py() or 0
         open_run.counts.kept = sink.num_rows
-        open_run.counts.input = sink.num_rows + len(pool.rejects)
         open_run.figures.update(
             schema=layout.schema_name,
             empty_prompts=empty["prompt"],
             empty_completions=empty["completion"],
         )
-    assert stage_run.result is not None  # noqa: S101 the run ended without an exception
-    return stage_run.result
+    return open_run.result

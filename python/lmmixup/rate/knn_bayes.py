@@ -94,10 +94,9 @@ def run(
     Source:
         METHOD §5 and §10.
     """
-    stage_run = StageRun(
+    with StageRun(
         "rate", output, config=config, pool=pool, overwrite=overwrite, reporter=reporter
-    )
-    with stage_run as open_run:
+    ) as open_run:
         widened = widen(pool.layout(num_threads), _prefixed(config.prefix))
         if widened.replaced:
             reporter.note(f"ratings of an earlier run give way: {', '.join(widened.replaced)}")
@@ -105,12 +104,12 @@ def run(
         open_run.figures["libraries"] = rater.digests()
         sink = open_run.writer("data.parquet", widened.schema)
         for batch in pool.batches(num_threads=num_threads):
+            open_run.counts.input += batch.num_rows
             for start in range(0, len(batch), ROWS_AT_A_TIME):
                 records = batch.slice(start, ROWS_AT_A_TIME)
                 sink.write(widened.join(records, rater.rate(records)))
                 reporter("rate", sink.num_rows, 0)
         open_run.counts.kept = sink.num_rows
-        open_run.counts.input = sink.num_rows + len(list(pool.rejects))
         open_run.figures.update(rater.figures())
         if rater.num_known:
             reporter.note(
@@ -121,9 +120,7 @@ def run(
                     else "their own ratings are among their neighbours'"
                 )
             )
-    if stage_run.result is None:
-        raise RuntimeError("the run ended without a result")
-    return stage_run.result
+    return open_run.result
 
 
 class _Rater:

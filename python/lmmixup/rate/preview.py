@@ -66,7 +66,7 @@ def preview(
             reporter("count tokens", num_records, 0)
     prices = Prices(config.price_in, config.price_out)
     likely = prices.cost(tokens, len(seen) * ANSWER_TOKENS)
-    highest = prices.cost(most, len(seen) * config.max_tokens)
+    highest = prices.cost(most, len(seen) * config.max_output_tokens)
     return [
         ("records", f"{num_records:,}"),
         ("requests", f"{len(seen):,}"),

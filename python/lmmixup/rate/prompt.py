@@ -70,7 +70,7 @@ def judge_request(
     """
     parameters: dict[str, Any] = {
         "temperature": config.temperature,
-        "max_tokens": config.max_tokens,
+        "max_tokens": config.max_output_tokens,
     }
     if config.llm_seed is not None:
         parameters["seed"] = config.llm_seed + repeat

@@ -99,7 +99,7 @@ def read_scores(answer: Answer) -> Scores | Unrated:
     if answer.refusal is not None or answer.finish_reason == "content_filter":
         return Unrated("refused", answer.refusal or "filtered by the server")
     if answer.finish_reason == "length":
-        return Unrated("truncated", "the answer was cut off at max_tokens")
+        return Unrated("truncated", "the answer was cut off at max_output_tokens")
     text = _THOUGHTS.sub("", answer.text or "").strip()
     if not text:
         return Unrated("empty answer")

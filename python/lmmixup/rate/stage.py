@@ -96,14 +96,11 @@ def run(
             num_threads=num_threads,
             reporter=reporter,
         )
-    stage_run = StageRun(
+    with StageRun(
         "rate", output, config=config, pool=pool, overwrite=overwrite, reporter=reporter
-    )
-    with stage_run as open_run:
+    ) as open_run:
         run_async(_Rating(pool, config, open_run, num_threads).finish())
-    if stage_run.result is None:
-        raise RuntimeError("the run ended without a result")
-    return stage_run.result
+    return open_run.result
 
 
 class _Rating:
@@ -132,7 +129,6 @@ class _Rating:
                 raise with_progress(error, tally.num_records, "records", str(cache.path)) from error
         run = self._run
         run.counts.kept = tally.num_records
-        run.counts.input = tally.num_records + len(self._pool.rejects)
         run.figures = {**tally.figures(), "rubrics": self._rubric_digests()}
         self._reporter.note(f"this run: {self._bill.summary(panel.num_reused)}")
         for sentence in tally.sentences():
@@ -183,6 +179,7 @@ class _Rating:
 
     def _questions(self, panel: Panel, files: RatedFiles) -> Iterator[tuple[Client, ChatRequest]]:
         for records in self._pool.batches(num_threads=self._num_threads):
+            self._run.counts.input += records.num_rows
             files.expect(records)
             yield from self._questions_about(records, panel)
 

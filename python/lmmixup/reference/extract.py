@@ -51,12 +51,12 @@ class Extracted:
     num_over: int = 0
 
 
-def extract(records: Sequence[tuple[str, str]], max_tokens: int) -> Extracted:
+def extract(records: Sequence[tuple[str, str]], max_output_tokens: int) -> Extracted:
     """Takes the most informative, least redundant content of some records.
 
     Args:
         records: Prompts and completions.
-        max_tokens: Tokens of the completion, 4 UTF-8 bytes each.
+        max_output_tokens: Tokens of the completion, 4 UTF-8 bytes each.
 
     Returns:
         Prompt and completion, and what was not taken and why.
@@ -74,7 +74,7 @@ def extract(records: Sequence[tuple[str, str]], max_tokens: int) -> Extracted:
     texts = [completion.strip() for _, completion in records]
     questions = _questions([prompt for prompt, _ in records], texts)
     frame = len(_numbered(len(questions), "")) + len("\n\n") if len(questions) > 1 else 0
-    room = max_tokens * _BYTES_PER_TOKEN
+    room = max_output_tokens * _BYTES_PER_TOKEN
     answers: list[tuple[str, str]] = []
     for places in questions:
         taken.left.update((place, "no-completion") for place in places if not texts[place])

@@ -75,15 +75,14 @@ def run(
     # A target record that cannot be read would change what is looked for: it is an error.
     target = open_pool([*config.target], PoolOptions(strict=True)) if config.target else None
     want = wanted(config, list(pools))
-    stage_run = StageRun(
+    with StageRun(
         "select",
         output,
         config=config,
         pool=Sides(pools, target),
         overwrite=overwrite,
         reporter=reporter,
-    )
-    with stage_run as open_run:
+    ) as open_run:
         tables: dict[str, pa.Table] = {}
         rankings: dict[str, Ranking] = {}
         for number, (side, one) in enumerate(pools.items()):
@@ -114,10 +113,9 @@ def run(
         _write_selected(open_run, tables, rankings, take, config)
         _write_others(open_run, tables, rankings, take)
         num_records = sum(table.num_rows for table in tables.values())
-        open_run.counts.input = num_records + sum(1 for _ in open_run.pool.rejects)
+        open_run.counts.input = num_records
         open_run.figures.update(_figures(rankings, want, take, config))
-    assert stage_run.result is not None  # noqa: S101 the run ended without an exception
-    return stage_run.result
+    return open_run.result
 
 
 def _write_selected(

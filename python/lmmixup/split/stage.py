@@ -59,10 +59,9 @@ def run(
     """
     config = config or SplitConfig()
     check_rating(config.rating, pool.schema)
-    stage_run = StageRun(
+    with StageRun(
         "split", output, config=config, pool=pool, overwrite=overwrite, reporter=reporter
-    )
-    with stage_run as open_run:
+    ) as open_run:
         sinks = [open_run.writer(f"{part}/data.parquet", pool.schema) for part in PARTS]
         least, most = np.inf, -np.inf
         for batch in pool.batches(num_threads=num_threads, reporter=reporter):
@@ -70,18 +69,17 @@ def run(
             least = np.fmin.reduce(ratings_N, initial=least)
             most = np.fmax.reduce(ratings_N, initial=most)
             parts = part_of(ratings_N, config)
+            open_run.counts.input += batch.num_rows
             for part, sink in enumerate(sinks):
                 sink.write(batch.filter(pa.array(parts == part)))
         open_run.figures.update(
             {part: sink.num_rows for part, sink in zip(PARTS, sinks, strict=True)}
         )
         open_run.counts.kept = sum(sink.num_rows for sink in sinks)
-        if open_run.counts.kept == 0:
+        if open_run.counts.input == 0:
             raise DataError("expected records to split, got none")
         reporter.note(_where_cut(config, sinks[0].num_rows, open_run.counts.kept, least, most))
-        open_run.counts.input = open_run.counts.kept + sum(1 for _ in pool.rejects)
-    assert stage_run.result is not None  # noqa: S101 the run ended without an exception
-    return stage_run.result
+    return open_run.result
 
 
 def _where_cut(config: SplitConfig, high: int, total: int, least: float, most: float) -> str:

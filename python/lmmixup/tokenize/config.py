@@ -24,7 +24,7 @@ class TokenizeConfig(StageConfig):
     """`auto`: take the template apart once for each sequence of roles and fill in the contents,
     proved against the full render. `render`: render each record."""
 
-    max_tokens: int = Field(2048, ge=1, lt=2**31)
+    max_row_tokens: int = Field(2048, ge=1, lt=2**31)
     """Most tokens of a record, and of a row."""
 
     too_long: Literal["truncate", "drop"] = "truncate"

@@ -74,7 +74,7 @@ def run(
             f"{files.tokenizer.parent}: expected a chat template (chat_template.jinja, or in "
             "tokenizer_config.json), got none; pass --template FILE"
         )
-    stage_run = StageRun(
+    open_run = StageRun(
         "tokenize", output, config=config, pool=pool, overwrite=overwrite, reporter=reporter
     )
     # The tokenizer is opened while the run digests its input.
@@ -87,12 +87,10 @@ def run(
             config.special_in_text,
             config.template_path == "auto",
         )
-        with stage_run as open_run:
+        with open_run:
             open_run.figures.update(files.digests())
             _make(open_run, pool, config, opening.result(), num_threads)
-    if stage_run.result is None:
-        raise RuntimeError("the run ended without a result")
-    return stage_run.result
+    return open_run.result
 
 
 def _make(
@@ -100,13 +98,13 @@ def _make(
 ) -> None:
     """Encodes, packs and writes."""
     is_cut = config.too_long == "truncate"
-    chats = _rust.ChatPool(encoder, config.max_tokens, is_cut, run.scratch / "tokens.bin")
+    chats = _rust.ChatPool(encoder, config.max_row_tokens, is_cut, run.scratch / "tokens.bin")
     pool.feed(chats, columns=COLUMNS, num_threads=num_threads, reporter=run.reporter)
-    _account(run, chats, len(pool.rejects))
-    num_rows = chats.pack(config.packing, config.max_tokens, config.pack_window)
+    _account(run, chats)
+    num_rows = chats.pack(config.packing, config.max_row_tokens, config.pack_window)
     run.figures.update(length_figures(chats, config, num_rows))
     if config.stats:
-        draw_lengths(*chats.histogram(), config.max_tokens, run.folder)
+        draw_lengths(*chats.histogram(), config.max_row_tokens, run.folder)
     elif num_rows:
         write_shards(run, chats, config, num_rows, num_threads)
     else:
@@ -115,7 +113,7 @@ def _make(
         )
 
 
-def _account(run: StageRun, chats: _rust.ChatPool, num_rejects: int) -> None:
+def _account(run: StageRun, chats: _rust.ChatPool) -> None:
     """Gives every record its outcome."""
     by_reason: dict[str, list[tuple[str, str]]] = {}
     for record, reason, detail in chats.dropped():
@@ -123,5 +121,5 @@ def _account(run: StageRun, chats: _rust.ChatPool, num_rejects: int) -> None:
     for reason, rows in sorted(by_reason.items()):
         ids, details = (pa.array(column, pa.string()) for column in zip(*rows, strict=True))
         run.drop(ids, reason, details=details)
-    run.counts.input = len(chats) + num_rejects
+    run.counts.input = len(chats)
     run.counts.kept = chats.num_kept

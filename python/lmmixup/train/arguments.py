@@ -144,7 +144,7 @@ def _shared(config: TrainConfig, output: Path, *, on_cpu: bool) -> dict[str, Any
 def _grpo(config: GrpoConfig) -> dict[str, Any]:
     rollout = config.rollout_batch_size or config.batch_size
     values: dict[str, Any] = {
-        "max_completion_length": config.max_completion_tokens,
+        "max_completion_length": config.max_output_tokens,
         "num_generations": config.num_generations,
         "generation_batch_size": rollout * config.num_generations,
         "beta": config.beta,
@@ -159,7 +159,7 @@ def _grpo(config: GrpoConfig) -> dict[str, Any]:
         values |= {"use_vllm": True, "vllm_mode": config.rollouts.removeprefix("vllm-")}
     if config.rollouts == "vllm-colocate":
         # Else vLLM makes room for the whole context of the model, beside the training.
-        values["vllm_max_model_length"] = config.max_prompt_tokens + config.max_completion_tokens
+        values["vllm_max_model_length"] = config.max_prompt_tokens + config.max_output_tokens
     return values
 
 

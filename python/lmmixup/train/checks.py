@@ -55,7 +55,7 @@ def check(data: Data, config: TrainConfig, reporter: Reporter, *, is_here: bool)
     kept = data.kept(tokenizer, config)
     longest = kept.longest
     if isinstance(config, GrpoConfig):
-        longest += config.max_completion_tokens
+        longest += config.max_output_tokens
     model_config = load_model_config(config)
     check_vocabulary(model_config, tokenizer, config.model)
     check_context(model_config, longest, config.model)
@@ -68,12 +68,12 @@ def check(data: Data, config: TrainConfig, reporter: Reporter, *, is_here: bool)
     return kept
 
 
-def max_tokens_of(config: TrainConfig) -> int:
+def max_sequence_tokens(config: TrainConfig) -> int:
     """The most tokens that a sequence may have."""
     if isinstance(config, GrpoConfig):
-        return config.max_prompt_tokens + config.max_completion_tokens
+        return config.max_prompt_tokens + config.max_output_tokens
     assert isinstance(config, SftConfig)  # noqa: S101
-    return config.max_tokens
+    return config.max_sequence_tokens
 
 
 def check_packages(config: TrainConfig) -> None:

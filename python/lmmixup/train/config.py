@@ -165,7 +165,7 @@ class TrainConfig(LaunchConfig):
 class SftConfig(TrainConfig):
     """Supervised fine-tuning on the cold-start part; the loss is on the output alone."""
 
-    max_tokens: int = Field(default=2400, ge=2)
+    max_sequence_tokens: int = Field(default=2400, ge=2)
     """Tokens of a sample, prompt and output together."""
 
 
@@ -178,7 +178,7 @@ class GrpoConfig(TrainConfig, RewardConfig):
     max_prompt_tokens: int = Field(default=2400, ge=1)
     """Tokens of a prompt, contract included."""
 
-    max_completion_tokens: int = Field(default=2400, ge=1)
+    max_output_tokens: int = Field(default=2400, ge=1)
     """Tokens of an output; one that reaches them is cut there."""
 
     num_generations: int = Field(default=4, ge=2)

@@ -99,11 +99,11 @@ class PackedFolder:
 
         Args:
             tokenizer: One of transformers.
-            config: `model`, `max_tokens`, `limit`.
+            config: `model`, `max_sequence_tokens`, `limit`.
 
         Raises:
             DataError: The tokenizer or chat template of the model is not the one that packed, or
-                rows are longer than `max_tokens`.
+                rows are longer than `max_sequence_tokens`.
         """
         from datasets import load_from_disk  # noqa: PLC0415
 
@@ -115,10 +115,11 @@ class PackedFolder:
             dataset = dataset.select(range(min(config.limit, len(dataset))))
         table = dataset.data
         longest_row = pc.max(pc.list_value_length(table["input_ids"])).as_py()
-        if longest_row > config.max_tokens:
+        if longest_row > config.max_sequence_tokens:
             raise DataError(
                 f"{self.path}: its rows have up to {longest_row:,} tokens, at most "
-                f"{config.max_tokens:,} are allowed; hint: --max-tokens {longest_row}"
+                f"{config.max_sequence_tokens:,} are allowed; hint: --max-sequence-tokens "
+                f"{longest_row}"
             )
         longest = pc.max(pc.list_flatten(table["seq_lengths"])).as_py()
         return PackedRows(dataset.add_column("row", list(range(len(dataset)))), longest)

@@ -6,7 +6,7 @@ import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lmmixup.train.checks import max_tokens_of
+from lmmixup.train.checks import max_sequence_tokens
 from lmmixup.train.config import GrpoConfig
 from lmmixup.train.model import load_model_config, lora_config
 from lmmixup.train.zero import zero_config
@@ -72,14 +72,14 @@ class Plan:
         num_parameters: Weights of the model.
         num_trained: Weights that are trained.
         processes: Processes, one for each GPU.
-        max_tokens: Tokens of the longest sequence.
+        max_sequence_tokens: Tokens of the longest sequence.
         layouts: Memory by layout, as in `LAYOUTS`.
     """
 
     num_parameters: int
     num_trained: int
     processes: int
-    max_tokens: int
+    max_sequence_tokens: int
     layouts: tuple[Memory, ...]
 
 
@@ -106,7 +106,7 @@ def plan(config: TrainConfig) -> Plan:
         for zero, offload in LAYOUTS
         if not (config.cpu and (offload or (zero and config.precision == "bf16")))
     )
-    longest = max_tokens_of(config)
+    longest = max_sequence_tokens(config)
     return Plan(size.num_parameters, size.num_trained, config.processes, longest, layouts)
 
 
@@ -191,7 +191,7 @@ def _buckets(config: TrainConfig, size: _Size) -> int:
 
 def _activations(config: TrainConfig, model_config: Any, size: _Size) -> float:
     text = model_config.get_text_config()
-    tokens = config.micro_batch_size * max_tokens_of(config)
+    tokens = config.micro_batch_size * max_sequence_tokens(config)
     width = 2 if config.is_bf16(on_cpu=config.cpu) else 4
     layer = tokens * text.hidden_size * _LAYER_BYTES * width / 2
     layers = text.num_hidden_layers
@@ -220,7 +220,7 @@ def _rollout(config: TrainConfig, model_config: Any, size: _Size) -> float:
     width = 2 if config.is_bf16(on_cpu=config.cpu) else 4
     each = text.num_hidden_layers * 2 * heads * head_dim * width
     outputs = (config.rollout_batch_size or config.batch_size) * config.num_generations
-    cache = outputs / config.processes * max_tokens_of(config) * each
+    cache = outputs / config.processes * max_sequence_tokens(config) * each
     # Under ZeRO-3 TRL gathers the whole model to write outputs.
     gathered = size.num_parameters * _bytes(config) if config.zero == 3 else 0
     return float(cache + gathered)

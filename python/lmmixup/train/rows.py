@@ -63,7 +63,7 @@ def sft_rows(samples: Iterable[Sample], tokenizer: Any, config: SftConfig) -> Ke
     Args:
         samples: What to train on.
         tokenizer: One of transformers.
-        config: `max_tokens`.
+        config: `max_sequence_tokens`.
 
     Returns:
         Rows with `input_ids`, `labels` and `row`, which counts them. A target ends with the
@@ -81,12 +81,12 @@ def sft_rows(samples: Iterable[Sample], tokenizer: Any, config: SftConfig) -> Ke
         prompt = prompt_ids(sample.record, tokenizer)
         target = tokenizer(sample.target, add_special_tokens=False)["input_ids"]
         ids = [*prompt, *target, tokenizer.eos_token_id]
-        if len(ids) > config.max_tokens:
-            kept.drop(sample, len(ids), config.max_tokens)
+        if len(ids) > config.max_sequence_tokens:
+            kept.drop(sample, len(ids), config.max_sequence_tokens)
         else:
             labels = [-100] * len(prompt) + ids[len(prompt) :]
             kept.add(sample, {"input_ids": ids, "labels": labels}, len(ids))
-    return _checked(kept, config.too_long, "max_tokens")
+    return _checked(kept, config.too_long, "max_sequence_tokens")
 
 
 def grpo_rows(samples: Iterable[Sample], tokenizer: Any, config: GrpoConfig) -> Kept:

@@ -69,15 +69,12 @@ def run(
     Source:
         METHOD §3, §5.
     """
-    stage_run = _stage_run(data, config, output, overwrite=overwrite, reporter=reporter)
-    with stage_run as open_run:
+    with _run_of(data, config, output, overwrite=overwrite, reporter=reporter) as open_run:
         job = prepare(open_run, data, config, is_here=True)
         if not job.final.exists():
             _train(job, reporter, show)
         _finish(open_run, job, data)
-    if stage_run.result is None:
-        raise RuntimeError("the run ended without a result")
-    return stage_run.result
+    return open_run.result
 
 
 class _Prepared(Exception):  # noqa: N818
@@ -105,17 +102,16 @@ def prepare_only(
         The command that starts the processes on this machine. When they are done, `run` with the
         same arguments makes the finished folder.
     """
-    stage_run = _stage_run(data, config, output, overwrite=overwrite, reporter=reporter)
     made: list[str] = []
     try:
-        with stage_run as open_run:
+        with _run_of(data, config, output, overwrite=overwrite, reporter=reporter) as open_run:
             made.append(shlex.join(command(prepare(open_run, data, config, is_here=False))))
             raise _Prepared
     except _Prepared:
         return made
 
 
-def _stage_run(
+def _run_of(
     data: Data,
     config: TrainConfig,
     output: str | Path,
@@ -126,12 +122,12 @@ def _stage_run(
     kind = data.kind
     if isinstance(config, GrpoConfig) != (kind == "grpo"):
         raise ArgumentError(f"{type(config).__name__} cannot train on the part for {kind}")
-    stage_run = StageRun(
+    run = StageRun(
         f"train {kind}", output, config=config, pool=data, overwrite=overwrite,
         reporter=reporter,
     )  # fmt: skip
-    _refuse_other(stage_run)
-    return stage_run
+    _refuse_other(run)
+    return run
 
 
 def prepare(open_run: StageRun, data: Data, config: TrainConfig, *, is_here: bool) -> Job:
@@ -181,23 +177,21 @@ _LAYOUT = {"zero", "offload"}
 """Settings by which the state in a checkpoint is laid out."""
 
 
-def _refuse_other(stage_run: StageRun) -> None:
+def _refuse_other(run: StageRun) -> None:
     """Keeps hours of training from being replaced because an option changed."""
-    earlier = stage_run.earlier_key()
-    if earlier is None or stage_run.overwrite or earlier == stage_run.key():
+    earlier = run.earlier_key()
+    if earlier is None or run.overwrite or earlier == run.key():
         return
-    differs = _differences(earlier, stage_run.key())
+    differs = _differences(earlier, run.key())
     hint = "name another folder, or start anew with --overwrite"
-    last = checkpoint.last_whole(stage_run.work / "checkpoints")
+    last = checkpoint.last_whole(run.work / "checkpoints")
     if last is not None and not _LAYOUT.isdisjoint(name for name, _, _ in differs):
         hint = (
             "a checkpoint goes on with the ZeRO stage and the offload that it was made with; "
             f"`lmmixup train export {last} -o MODEL` makes a model of it to start anew from"
         )
     said = "; ".join(f"{name} {old!r} there, {new!r} now" for name, old, new in differs[:3])
-    raise OutputExistsError(
-        f"{stage_run.output}: holds the work of another run ({said}); hint: {hint}"
-    )
+    raise OutputExistsError(f"{run.output}: holds the work of another run ({said}); hint: {hint}")
 
 
 def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> list[tuple[str, Any, Any]]:

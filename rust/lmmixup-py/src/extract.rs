@@ -22,20 +22,20 @@ type PyExtracts<'py> = (
 
 /// `lmmixup_core::extract::extract`.
 #[pyfunction]
-#[pyo3(signature = (prompts, completions, indptr, max_tokens, num_threads, on_progress = None))]
+#[pyo3(signature = (prompts, completions, indptr, max_output_tokens, num_threads, on_progress = None))]
 pub fn extract<'py>(
     py: Python<'py>,
     prompts: PyArray,
     completions: PyArray,
     indptr: PyReadonlyArray1<'py, i64>,
-    max_tokens: i64,
+    max_output_tokens: i64,
     num_threads: usize,
     on_progress: Option<&Bound<'py, PyAny>>,
 ) -> PyResult<PyExtracts<'py>> {
     let indptr = indptr.as_slice()?;
     let taken = detach(py, on_progress, |progress| {
         let (asked, told) = (Texts::new(prompts.array())?, Texts::new(completions.array())?);
-        lmmixup_core::extract::extract(asked, told, indptr, max_tokens, num_threads, progress)
+        lmmixup_core::extract::extract(asked, told, indptr, max_output_tokens, num_threads, progress)
     })?;
     Ok((
         taken.prompts,

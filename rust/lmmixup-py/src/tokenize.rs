@@ -126,11 +126,11 @@ impl ChatPool {
     fn new(
         py: Python<'_>,
         encoder: &ChatEncoder,
-        max_tokens: u32,
+        max_row_tokens: u32,
         truncate: bool,
         path: PathBuf,
     ) -> PyResult<Self> {
-        let limits = Limits { max_tokens, truncate };
+        let limits = Limits { max_row_tokens, truncate };
         let inner = CorePool::new(Arc::clone(&encoder.0), limits, &path);
         let inner = inner.map_err(|error| to_python(py, error))?;
         Ok(Self { inner, rows: Packed::Rows(Rows::default()) })

@@ -56,7 +56,7 @@ pub struct Extracts {
     pub num_over: Vec<i64>,
 }
 
-/// Takes the best of groups of records within `max_tokens` a completion.
+/// Takes the best of groups of records within `max_output_tokens` a completion.
 ///
 /// Group `i` has the records `indptr[i]..indptr[i + 1]`, the most central first. Linear in the
 /// texts but for the choice among sentences, which is O(S log S); the same at any number of
@@ -68,7 +68,7 @@ pub fn extract(
     prompts: Texts<'_>,
     completions: Texts<'_>,
     indptr: &[i64],
-    max_tokens: i64,
+    max_output_tokens: i64,
     num_threads: usize,
     progress: &Progress,
 ) -> Result<Extracts> {
@@ -87,7 +87,7 @@ pub fn extract(
                     let records = indptr[row] as usize..indptr[row + 1] as usize;
                     let asked: Vec<&str> = records.clone().map(|at| prompts.get(at)).collect();
                     let told = records.map(|at| words::strip(completions.get(at))).collect();
-                    part.add(&asked, told, max_tokens.saturating_mul(BYTES_PER_TOKEN));
+                    part.add(&asked, told, max_output_tokens.saturating_mul(BYTES_PER_TOKEN));
                 }
                 Ok(part)
             })
@@ -149,11 +149,11 @@ mod tests {
     use super::*;
     use arrow_array::StringArray;
 
-    fn of(records: &[(&str, &str)], max_tokens: i64) -> Result<Extracts> {
+    fn of(records: &[(&str, &str)], max_output_tokens: i64) -> Result<Extracts> {
         let (asked, told): (Vec<&str>, Vec<&str>) = records.iter().copied().unzip();
         let (asked, told) = (StringArray::from(asked), StringArray::from(told));
         let (asked, told) = (Texts::Utf8(&asked), Texts::Utf8(&told));
-        extract(asked, told, &[0, records.len() as i64], max_tokens, 1, &Progress::default())
+        extract(asked, told, &[0, records.len() as i64], max_output_tokens, 1, &Progress::default())
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::{Error, Result};
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Most tokens of a record.
-    pub max_tokens: u32,
+    pub max_row_tokens: u32,
     /// Cut a record that has more at its end; else it is dropped.
     pub truncate: bool,
 }
@@ -109,23 +109,23 @@ impl Encoded {
         has_special: bool,
     ) -> std::result::Result<Length, Unused> {
         let whole = u32::try_from(self.tokens.len() - start).unwrap_or(u32::MAX);
-        let over = || format!("{whole} tokens, at most {} are kept", limits.max_tokens);
-        let length = (whole > limits.max_tokens).then_some(whole);
+        let over = || format!("{whole} tokens, at most {} are kept", limits.max_row_tokens);
+        let length = (whole > limits.max_row_tokens).then_some(whole);
         if length.is_some() {
             if !limits.truncate {
                 return Err(Unused { drop: Drop { reason: "too-long", detail: over() }, length });
             }
-            self.tokens.truncate(start + limits.max_tokens as usize);
+            self.tokens.truncate(start + limits.max_row_tokens as usize);
         }
         let trained = self.tokens[start..].iter().filter(|&token| token & TRAINED != 0).count();
         if trained == 0 {
             let detail = match length.is_some() {
-                true => format!("its answer begins after token {}: {}", limits.max_tokens, over()),
+                true => format!("its answer begins after token {}: {}", limits.max_row_tokens, over()),
                 false => "the template makes no token of an answer".to_owned(),
             };
             return Err(Unused { drop: Drop { reason: "no-answer", detail }, length });
         }
-        let kept = whole.min(limits.max_tokens);
+        let kept = whole.min(limits.max_row_tokens);
         Ok(Length { kept, whole, trained: trained as u32, has_special })
     }
 }
