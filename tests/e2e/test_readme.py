@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-BLOCKS = re.findall(r"```(\w+)\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S)
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.S)
 
 
 @pytest.fixture
@@ -25,12 +26,19 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_commands_for_a_wheel(folder: Path) -> None:
     (block,) = (text for kind, text in BLOCKS if kind == "bash" and "lmmixup dedup" in text)
+    said: list[str] = []
     for line in block.splitlines():
         command = [sys.executable, "-m", *shlex.split(line, comments=True)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
+        said += done.stdout.splitlines()
     assert {path.name for path in folder.iterdir()} >= {"deduped", "clusters", "distilled"}
-    assert "dedup (deduped): " in done.stdout
+    (shown,) = (text for kind, text in BLOCKS if kind == "text" and "dedup (deduped)" in text)
+    assert [line for line in shown.splitlines() if line not in said] == []
+    counts = {tuple(line.rsplit(maxsplit=1)) for line in said if line}
+    for label, number in (("records in", 494), ("kept", 440), ("clusters", 147), ("made", 147)):
+        assert (label, str(number)) in counts
+        assert str(number) in README
 
 
 def test_python(folder: Path) -> None:

@@ -323,6 +323,7 @@ def test_options_that_do_not_fit_are_refused() -> None:
         ({"task_types": ()}, "got none"),
         ({"mean_variants": 2.0, "min_variants": 3}, "mean_variants must be within"),
         ({"base_url": "http://localhost/v1"}, "have no effect with teacher rules"),
+        ({"teacher": "openai:m", "batch": True}, "batch has no effect here"),
         ({"fuse_min_similarity": 0.99}, "at most fuse_max_similarity"),
         ({"min_characters": 5000}, "at most max_characters"),
         ({"min_variants": 1}, "greater than or equal to 2"),

@@ -44,7 +44,6 @@ command = stage_command(
         "data.parquet": "the made records, their sources and what they keep of them",
         "leftover.parquet": "records that went into none, and why",
         "answers.parquet": "every answer of a model as it came",
-        "manifest.json": "config, digests, counts",
     },
     preview=preview,
     preview_flags=("--preview", "--dry-run"),

@@ -20,6 +20,5 @@ command = stage_command(
         "data.parquet": "the records, as they came in",
         "vectors.npy": "their vectors, row by row",
         "scales.npy": "what each i8 row is multiplied by",
-        "manifest.json": "config, digests, counts",
     },
 )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lmmixup.cli.options import command_with
+from lmmixup.cli.stage import JSON
 from lmmixup.explain import explain
 
 if TYPE_CHECKING:
@@ -21,9 +22,9 @@ MAX_FOLLOWED = 3
 """Made records whose further way is told too."""
 
 
-def _run(record_id: str, folders: Sequence[str], json_output: bool) -> None:
+def _run(record_id: str, folders: Sequence[str], as_json: bool) -> None:
     chapters = explain(record_id, folders)
-    if json_output:
+    if as_json:
         click.echo(json.dumps([vars(chapter) for chapter in chapters], default=str))
         return
     _tell(chapters)
@@ -59,11 +60,18 @@ def _tell(chapters: Sequence[Chapter]) -> None:
 
 def _tell_facts(facts: Mapping[str, Any], told: dict[str, Any]) -> None:
     for name, value in facts.items():
-        # `messages` say once more what `prompt` and `completion` say.
         is_new = told.get(name) != value and value not in ("", [])
-        if is_new and not (name == "messages" and "prompt" in facts):
+        if is_new and not _is_said(name, value, facts):
             click.echo(f"    {name}: {_short(value)}")
     told.update(facts)
+
+
+def _is_said(name: str, value: Any, facts: Mapping[str, Any]) -> bool:
+    """Whether `prompt` and `completion` say it: the messages, and the columns they were made of."""
+    if name in ("prompt", "completion"):
+        return False
+    texts = [facts.get("prompt"), facts.get("completion")]
+    return value in texts or (name == "messages" and "prompt" in facts)
 
 
 def _tell_links(chapter: Chapter) -> None:
@@ -94,7 +102,7 @@ command = command_with(
     [
         click.Argument(["record_id"], metavar="ID"),
         click.Argument(["folders"], nargs=-1, required=True, metavar="DIR..."),
-        click.Option(["--json", "json_output"], is_flag=True, help="Print JSON."),
+        JSON,
     ],
     examples=[
         "lmmixup explain alpaca/17 clusters/",

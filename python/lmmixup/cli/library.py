@@ -11,6 +11,7 @@ import click
 
 from lmmixup.cli.options import command_with
 from lmmixup.cli.stage import JSON, NUM_THREADS, QUIET, make_reporter, stage_command
+from lmmixup.cli.table import show_rows, show_table
 from lmmixup.library import LibraryConfig, open_library, report, run
 
 if TYPE_CHECKING:
@@ -32,48 +33,44 @@ build_command = stage_command(
         "data.parquet": "the rated records",
         "vectors.npy": "their vectors, row by row",
         "dropped.parquet": "records that were left out, and why",
-        "manifest.json": "scorer, embedder, counts",
     },
 )
 
 
 def _report(
-    library: Path, output: Path | None, num_threads: int, quiet: bool, json_output: bool
+    library: Path, output: Path | None, num_threads: int, quiet: bool, as_json: bool
 ) -> None:
     folder = library / "report" if output is None else output
-    with make_reporter(quiet=quiet or json_output) as reporter:
+    with make_reporter(quiet=quiet or as_json) as reporter:
         result = report(
             open_library(library), folder=folder, num_threads=num_threads, reporter=reporter
         )
-    if json_output:
+    if as_json:
         click.echo(json.dumps(result.to_dict()))
     elif not quiet:
         _show(result, folder)
 
 
 def _show(result: Report, folder: Path) -> None:
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-
-    summary = Table.grid(padding=(0, 2))
-    for label, value in (
-        ("records, each rated by the others", f"{result.num_records:,}"),
-        ("accuracy", f"{result.accuracy:.3f}"),
-        ("quadratic weighted kappa", f"{result.qwk:.3f}"),
-        ("Spearman, expected rating", f"{result.spearman:.3f}"),
-        ("calibration error of P(rating >= 4)", f"{result.ece:.3f}"),
-    ):
-        summary.add_row(label, value)
-    headings = ("rating", "records", "rated so", "precision", "recall", "mean expected")
-    table = Table(*headings, box=None, padding=(0, 2))
+    show_rows(
+        [
+            ("records, each rated by the others", f"{result.num_records:,}"),
+            ("accuracy", f"{result.accuracy:.3f}"),
+            ("quadratic weighted kappa", f"{result.qwk:.3f}"),
+            ("Spearman, expected rating", f"{result.spearman:.3f}"),
+            ("calibration error of P(rating >= 4)", f"{result.ece:.3f}"),
+        ]
+    )
+    rows = []
     for row in result.classes:
         shares = (row.precision, row.recall, row.mean_expected)
         shown = ["-" if math.isnan(share) else f"{share:.3f}" for share in shares]
-        table.add_row(str(row.rating), f"{row.num_records:,}", f"{row.num_rated:,}", *shown)
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(summary, "", table, "")
+        rows.append((str(row.rating), f"{row.num_records:,}", f"{row.num_rated:,}", *shown))
+    click.echo()
+    show_table(("rating", "records", "rated so", "precision", "recall", "mean expected"), rows)
+    click.echo()
     for name in ("report.json", "reliability.png", "confusion.png"):
-        console.print(str(folder / name))
+        click.echo(folder / name)
 
 
 report_command = command_with(
@@ -88,7 +85,7 @@ report_command = command_with(
         ),
         NUM_THREADS,
         QUIET,
-        click.Option(["--json", "json_output"], is_flag=True, help=JSON.help),
+        JSON,
     ],
     examples=["lmmixup library report lib/", "lmmixup library report lib/ -o figures/ --json"],
     help="Rate each record of the library LIB by the others, and say how well that agrees with "

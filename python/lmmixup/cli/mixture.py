@@ -45,7 +45,6 @@ build_command = stage_command(
         "README.md": "data-set card",
         "croissant.json": "its metadata for machines",
         "dropped.parquet": "texts that gave no sample, and why",
-        "manifest.json": "config, digests, counts",
     },
     sources=click.Argument(["sources"], nargs=-1, required=True, metavar="TEXTS..."),
     open_sources=open_texts,

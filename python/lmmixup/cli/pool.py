@@ -21,6 +21,7 @@ from lmmixup.cli.stage import (
     rejects_status,
     stage_command,
 )
+from lmmixup.cli.table import show_table
 from lmmixup.pool import PoolConfig, PoolOptions, export, head, open_pool, run, stats
 
 if TYPE_CHECKING:
@@ -33,9 +34,9 @@ MAX_CHARACTERS = 800
 
 def _stats(sources: Sequence[str], **given: Any) -> int:
     pool = open_pool(sources, build(PoolOptions, given))
-    with make_reporter(quiet=given["quiet"] or given["json"]) as reporter:
+    with make_reporter(quiet=given["quiet"] or given["as_json"]) as reporter:
         found = stats(pool, num_threads=given["num_threads"], reporter=reporter)
-    if given["json"]:
+    if given["as_json"]:
         click.echo(json.dumps(found.to_dict(), ensure_ascii=False))
     else:
         _show_stats(found)
@@ -43,30 +44,22 @@ def _stats(sources: Sequence[str], **given: Any) -> int:
 
 
 def _show_stats(found: PoolStats) -> None:
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-
-    table = Table(box=None, pad_edge=False)
-    table.add_column("source", no_wrap=True)
-    for name in ("records", "prompt", "completion", "empty prompt", "empty compl.", "duplicates"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for row in found.sources:
-        share = row.exact_duplicates / max(row.num_records, 1)
-        table.add_row(
-            row.source,
-            f"{row.num_records:,}",
-            _lengths(row.prompt),
-            _lengths(row.completion),
-            f"{row.empty_prompts:,}",
-            f"{row.empty_completions:,}",
-            f"{row.exact_duplicates:,} ({share:.1%})",
-        )
     click.echo(f"schema {found.schema_name}; lengths in characters: mean / median / p95 / max")
-    # Wider than a narrow terminal rather than cut: a number in part is none.
-    console = Console(highlight=False, width=400)
-    with console.capture() as captured:
-        console.print(table)
-    click.echo("\n".join(line.rstrip() for line in captured.get().splitlines()))
+    show_table(
+        ("source", "records", "prompt", "completion", "empty prompt", "empty compl.", "duplicates"),
+        [
+            (
+                row.source,
+                f"{row.num_records:,}",
+                _lengths(row.prompt),
+                _lengths(row.completion),
+                f"{row.empty_prompts:,}",
+                f"{row.empty_completions:,}",
+                f"{row.exact_duplicates:,} ({row.exact_duplicates / max(row.num_records, 1):.1%})",
+            )
+            for row in found.sources
+        ],
+    )
 
 
 def _lengths(lengths: Lengths) -> str:
@@ -77,7 +70,7 @@ def _lengths(lengths: Lengths) -> str:
 def _head(sources: Sequence[str], num_records: int, **given: Any) -> int:
     pool = open_pool(sources, build(PoolOptions, given))
     records = head(pool, num_records)
-    if given["json"]:
+    if given["as_json"]:
         for record in records:
             click.echo(json.dumps(record, ensure_ascii=False))
         return 0
@@ -135,8 +128,6 @@ command = click.Group(
             ],
             files={
                 "data.parquet": "the records",
-                "rejects.jsonl": "what could not be used, and why",
-                "manifest.json": "options, digests and counts",
             },
         ),
         _looking(

@@ -41,7 +41,6 @@ command = stage_command(
     files={
         "data.parquet": "all records, rated or with the reason why not",
         "answers.parquet": "every answer as it came",
-        "manifest.json": "config, digests, counts, agreement",
     },
     preview=preview,
     complaint=nothing_rated,

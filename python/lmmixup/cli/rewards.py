@@ -11,7 +11,8 @@ import numpy as np
 
 from lmmixup.cli import EXIT_FAILED
 from lmmixup.cli.options import build, command_with, options_of
-from lmmixup.cli.stage import QUIET, REJECTS_OK, SOURCES, make_reporter, rejects_status
+from lmmixup.cli.stage import JSON, QUIET, REJECTS_OK, SOURCES, make_reporter, rejects_status
+from lmmixup.cli.table import show_rows, show_table
 from lmmixup.errors import ArgumentError
 from lmmixup.library import open_libraries
 from lmmixup.pool import PoolOptions, open_pool
@@ -24,10 +25,9 @@ if TYPE_CHECKING:
 
 
 def _audit(**given: Any) -> int:
-    if given["library"] is None:
-        raise ArgumentError("name the library with --library")
     config = build(RewardConfig, given)
-    with make_reporter(quiet=given["quiet"] or given["json_output"]):
+    rewards = Rewards(config)
+    with make_reporter(quiet=given["quiet"] or given["as_json"]):
         pool = open_pool(given["sources"], build(PoolOptions, given))
         records = pool.read()
         names = [given["group_column"], config.reference_column]
@@ -41,8 +41,8 @@ def _audit(**given: Any) -> int:
         )
         completions = columns.pop("completion")
         columns.pop("messages", None)
-        result = audit(Rewards(config), completions, groups_N, **columns)
-    if given["json_output"]:
+        result = audit(rewards, completions, groups_N, **columns)
+    if given["as_json"]:
         click.echo(json.dumps(result.to_dict()))
     elif not given["quiet"]:
         _show(result)
@@ -58,35 +58,38 @@ def _audit(**given: Any) -> int:
 
 
 def _show(result: Audit) -> None:
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-
-    summary = Table.grid(padding=(0, 2))
-    summary.add_row("outputs", f"{result.num_outputs:,}")
-    summary.add_row("groups", f"{result.num_groups:,}")
-    summary.add_row("groups with one reward", f"{result.zero_variance:.1%}")
-    summary.add_row("unscored", f"{result.unscored:.1%}")
-    for reason, number in result.unscored_reasons.items():
-        summary.add_row(f"unscored: {reason}", f"{number:,}")
-    for name, threshold in result.alignment_thresholds.items():
-        summary.add_row(f"aligned from a cosine of, library {name}", f"{threshold:g}")
-    headings = ("task type", "reward", "outputs", "unscored", "mean", "std", "with length", "never")
-    table = Table(*headings, box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    show_rows(
+        [
+            ("outputs", f"{result.num_outputs:,}"),
+            ("groups", f"{result.num_groups:,}"),
+            ("groups with one reward", f"{result.zero_variance:.1%}"),
+            ("unscored", f"{result.unscored:.1%}"),
+            *(
+                (f"unscored: {why}", f"{number:,}")
+                for why, number in result.unscored_reasons.items()
+            ),
+            *(
+                (f"aligned from a cosine of, library {name}", f"{threshold:g}")
+                for name, threshold in result.alignment_thresholds.items()
+            ),
+        ]
+    )
+    rows = []
     for row in result.rows:
         numbers = (row.mean, row.std, row.length_correlation)
         shown = ["-" if number is None else f"{number:.3f}" for number in numbers]
         never = ", ".join(f"{value:g}" for value in row.dead)
-        table.add_row(
-            row.task_type, row.name, f"{row.num_outputs:,}", f"{row.unscored:.1%}", *shown, never
-        )
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(summary, "", table, "")
+        name = f"{row.task_type} {row.name}"
+        rows.append((name, f"{row.num_outputs:,}", f"{row.unscored:.1%}", *shown, never))
+    click.echo()
+    show_table(("reward", "outputs", "unscored", "mean", "std", "with length", "never"), rows)
+    click.echo()
     for warning in result.warnings:
-        console.print(f"warning: {warning}")
+        click.echo(f"warning: {warning}")
 
 
 def _calibrate(**given: Any) -> int:
-    with make_reporter(quiet=given["quiet"] or given["json_output"]):
+    with make_reporter(quiet=given["quiet"] or given["as_json"]):
         pool = open_pool(given["sources"], build(PoolOptions, given))
         check_rating(given["similarity"], pool.schema, "--similarity")
         pairs = pool.read()
@@ -100,7 +103,7 @@ def _calibrate(**given: Any) -> int:
                 false_accepts=given["false_accepts"],
                 aligned_from=given["aligned_from"],
             )
-    if given["json_output"]:
+    if given["as_json"]:
         click.echo(json.dumps({name: one.to_dict() for name, one in made.items()}))
     elif not given["quiet"]:
         _show_thresholds(made)
@@ -108,22 +111,20 @@ def _calibrate(**given: Any) -> int:
 
 
 def _show_thresholds(made: dict[str, Calibration]) -> None:
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-
-    headings = ("library", "threshold", "differing", "accepted", "equal", "accepted")
-    table = Table(*headings, box=None, padding=(0, 2, 0, 0), pad_edge=False)
-    for name, one in made.items():
-        true_accepts = "-" if one.true_accepts is None else f"{one.true_accepts:.1%}"
-        table.add_row(
-            name,
-            f"{one.threshold:g}",
-            f"{one.num_not_aligned:,}",
-            f"{one.false_accepts:.1%}",
-            f"{one.num_aligned:,}",
-            true_accepts,
-        )
-    Console(highlight=False, soft_wrap=True).print(table)
+    show_table(
+        ("library", "threshold", "differing", "accepted", "equal", "accepted"),
+        [
+            (
+                name,
+                f"{one.threshold:g}",
+                f"{one.num_not_aligned:,}",
+                f"{one.false_accepts:.1%}",
+                f"{one.num_aligned:,}",
+                "-" if one.true_accepts is None else f"{one.true_accepts:.1%}",
+            )
+            for name, one in made.items()
+        ],
+    )
 
 
 audit_command = command_with(
@@ -141,7 +142,7 @@ audit_command = command_with(
         *options_of(PoolOptions),
         REJECTS_OK,
         QUIET,
-        click.Option(["--json", "json_output"], is_flag=True, help="Print JSON, nothing else."),
+        JSON,
     ],
     examples=["lmmixup rewards audit outputs.jsonl --library lib/"],
     help="Reward a sample of outputs and say what is wrong with the rewards: values that never "
@@ -181,7 +182,7 @@ calibrate_command = command_with(
         *options_of(PoolOptions),
         REJECTS_OK,
         QUIET,
-        click.Option(["--json", "json_output"], is_flag=True, help="Print JSON, nothing else."),
+        JSON,
     ],
     examples=[
         "lmmixup rewards calibrate stsb.jsonl --library lib/ --columns prompt=left,completion=right"

@@ -10,6 +10,7 @@ import click
 
 from lmmixup.cli import EXIT_FAILED, EXIT_REJECTS
 from lmmixup.cli.options import RUN, Option, build, command_with, options_for, options_of
+from lmmixup.cli.table import show_rows
 from lmmixup.interrupts import Held
 from lmmixup.pool import PoolOptions, open_pool
 from lmmixup.progress import SILENT, Bars, Reporter
@@ -34,7 +35,10 @@ OUTPUT = click.Option(
 )
 QUIET = Option(["-q", "--quiet"], section=RUN, is_flag=True, help="No progress, no summary.")
 JSON = Option(
-    ["--json"], section=RUN, is_flag=True, help="Print the manifest as JSON, nothing else."
+    ["--json", "as_json"],
+    section=RUN,
+    is_flag=True,
+    help="Print the result as JSON, a stage's manifest, and nothing else.",
 )
 NUM_THREADS = Option(
     ["--num-threads"],
@@ -97,13 +101,13 @@ def stage_command(
     def callback(**given: Any) -> int:
         given_sources = [*given.pop("sources"), *given.pop("more_sources", ())]
         stage_config = build(config, given)
-        with make_reporter(quiet=given["quiet"] or given["json"]) as reporter:
+        with make_reporter(quiet=given["quiet"] or given["as_json"]) as reporter:
             pool = open_sources(given_sources, build(PoolOptions, given))
             if preview is not None and given["is_preview"]:
                 lines = preview(
                     pool, stage_config, num_threads=given["num_threads"], reporter=reporter
                 )
-                show_preview(lines, as_json=given["json"])
+                show_preview(lines, as_json=given["as_json"])
                 return 0
             try:
                 result = run(
@@ -122,7 +126,7 @@ def stage_command(
 
     def tell(result: StageResult, given: Mapping[str, Any]) -> int:
         show_rejects(result)
-        if given["json"]:
+        if given["as_json"]:
             click.echo(json.dumps(result.manifest))
         elif not given["quiet"]:
             show_result(result, files)
@@ -198,13 +202,6 @@ def show_result(result: StageResult, files: Mapping[str, str]) -> None:
     if result.num_rejected:
         rows.append((str(result.path / "rejects.jsonl"), "what could not be used, and why"))
     show_rows(rows)
-
-
-def show_rows(rows: list[tuple[str, str]]) -> None:
-    """Prints labels and values in two columns, a line each however long it is."""
-    width = max((len(label) for label, _ in rows), default=0)
-    for label, value in rows:
-        click.echo(f"{label:<{width}}  {value}".rstrip())
 
 
 def _outcome_rows(counts: Mapping[str, Any]) -> Iterable[tuple[str, str]]:

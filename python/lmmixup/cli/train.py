@@ -10,6 +10,7 @@ import click
 
 from lmmixup.cli.options import command_with, options_of
 from lmmixup.cli.stage import JSON, OUTPUT, OVERWRITE, QUIET, make_reporter, show_result
+from lmmixup.cli.table import show_rows, show_table
 from lmmixup.errors import ArgumentError
 from lmmixup.train.config import CONFIGS
 from lmmixup.train.export import DTYPES, export
@@ -29,7 +30,6 @@ _FILES = {
     "curves.png": "curves of the training",
     "log.jsonl": "the log, one line an entry",
     "dropped.parquet": "samples above the token limits",
-    "manifest.json": "config, digests, counts",
 }
 _NOT_OPTIONS = {"trl"}
 _DATA = click.Option(
@@ -90,7 +90,7 @@ def _options(kind: str) -> list[click.Option]:
 def _train(kind: str) -> Callable[..., int]:
     def callback(**given: Any) -> int:
         config = _resolve(kind, given)
-        is_silent = given["quiet"] or given["json"]
+        is_silent = given["quiet"] or given["as_json"]
         with make_reporter(quiet=is_silent) as reporter:
             data = open_data(given["data"], kind)
             if given["is_preparing"]:
@@ -108,7 +108,7 @@ def _train(kind: str) -> Callable[..., int]:
                 reporter=reporter,
                 show=(lambda _line: None) if is_silent else click.echo,
             )
-        if given["json"]:
+        if given["as_json"]:
             click.echo(json.dumps(result.manifest))
         elif not given["quiet"]:
             show_result(result, _FILES)
@@ -125,7 +125,7 @@ def _output(given: dict[str, Any], kind: str) -> Path:
 def _plan(**given: Any) -> int:
     config = _resolve(given.pop("kind"), given)
     made = plan(config)
-    if given["json"]:
+    if given["as_json"]:
         layouts = [{**vars(one), "total": one.total} for one in made.layouts]
         click.echo(json.dumps({**vars(made), "layouts": layouts}))
     else:
@@ -134,24 +134,24 @@ def _plan(**given: Any) -> int:
 
 
 def _show_plan(made: Plan, place: str) -> None:
-    from rich.console import Console  # noqa: PLC0415
-    from rich.table import Table  # noqa: PLC0415
-
-    summary = Table.grid(padding=(0, 2))
-    summary.add_row("parameters", f"{made.num_parameters:,}")
-    summary.add_row("trained", f"{made.num_trained:,}")
-    summary.add_row("processes", f"{made.processes}")
-    summary.add_row("tokens of the longest sequence", f"{made.max_sequence_tokens:,}")
+    show_rows(
+        [
+            ("parameters", f"{made.num_parameters:,}"),
+            ("trained", f"{made.num_trained:,}"),
+            ("processes", f"{made.processes}"),
+            ("tokens of the longest sequence", f"{made.max_sequence_tokens:,}"),
+        ]
+    )
     headings = ("ZeRO", "weights", "gradients", "optimiser", "activations", "rollout", place,
                 *(["main memory"] if place == "GPU" else []))  # fmt: skip
-    table = Table(*headings, box=None, padding=(0, 2, 0, 0), pad_edge=False)
+    rows = []
     for one in made.layouts:
         name = f"{one.zero}{' offload' if one.offload else ''}"
         parts = (one.weights, one.gradients, one.optimizer, one.activations, one.rollout)
         cells = [f"{part:.1f}" for part in (*parts, one.total, one.host)]
-        table.add_row(name, *cells[: len(headings) - 1])
-    console = Console(highlight=False, soft_wrap=True)
-    console.print(summary, "", f"GB of each {place}, estimated; take a quarter on top:", table)
+        rows.append((name, *cells[: len(headings) - 1]))
+    click.echo(f"\nGB of each {place}, estimated; take a quarter on top:")
+    show_table(headings, rows)
 
 
 def _export(**given: Any) -> int:

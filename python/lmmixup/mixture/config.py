@@ -136,6 +136,10 @@ class MixtureConfig(CallConfig):
             )
         if self.model is None and (self.base_url is not None or self.judge is not None):
             raise ValueError(f"base_url and judge have no effect with teacher {RULES}")
+        if self.batch:
+            raise ValueError(
+                "batch has no effect here: each step needs the answer of the one before"
+            )
         return self
 
     @model_validator(mode="after")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path  # noqa: TC003  pydantic reads the annotation
 from typing import Literal
 
 from pydantic import Field
@@ -13,7 +13,7 @@ from lmmixup.stage import StageConfig
 class RewardConfig(StageConfig):
     """How outputs are rewarded."""
 
-    library: Path = Path()
+    library: Path | None = None
     """Library of `lmmixup library build --text completion`, or a folder with one for each task
     type (`qa/`, …) and perhaps one named `default`."""
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lmmixup.contract import parse
-from lmmixup.errors import RewardError
+from lmmixup.errors import ArgumentError, RewardError
 from lmmixup.library import open_libraries
 from lmmixup.rewards.form import completion_text, format_reward
 from lmmixup.rewards.scoring import Scored, Scoring
@@ -50,8 +50,8 @@ class Rewards:
 
     Raises:
         FileError: There is no library.
-        ArgumentError: A library embeds whole records, not completions; or no alignment threshold
-            is known for its embedder and none is given.
+        ArgumentError: No library is named; one embeds whole records, not completions; or no
+            alignment threshold is known for its embedder and none is given.
 
     Notes:
         Needs no GPU. One embedding of each answer serves quality and alignment: the vectors of
@@ -66,8 +66,9 @@ class Rewards:
     ) -> None:
         self.config = config
         self.num_errors = 0
-        opened = open_libraries(config.library) if libraries is None else libraries
-        self._scoring = Scoring(config, opened, num_threads)
+        if libraries is None:
+            libraries = _open(config)
+        self._scoring = Scoring(config, libraries, num_threads)
         self.alignment_thresholds = self._thresholds()
 
     def quality(
@@ -259,6 +260,12 @@ class Rewards:
                 f"{self.config.max_reward_errors:,} may (max_reward_errors); the last because "
                 f"{[*why.values()][-1]}"
             )
+
+
+def _open(config: RewardConfig) -> Libraries:
+    if config.library is None:
+        raise ArgumentError("name the library of the rewards with --library")
+    return open_libraries(config.library)
 
 
 def _answers(completions: Sequence[Completion]) -> list[str]:

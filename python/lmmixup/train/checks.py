@@ -117,10 +117,8 @@ def open_rewards(config: GrpoConfig) -> Rewards:
     """The rewards of a config; the cores are shared by the processes.
 
     Raises:
-        LmmixupError: The library cannot be used.
+        LmmixupError: No library is named, or it cannot be used.
     """
-    if config.library == Path():
-        raise ArgumentError("name the library of the rewards with --library")
     own = {name: getattr(config, name) for name in RewardConfig.model_fields}
     num_threads = max(1, (os.cpu_count() or 1) // config.processes)
     return Rewards(RewardConfig(**own), num_threads=num_threads)
