@@ -93,18 +93,19 @@ class DistilledFiles:
         if max(len(self._made), len(self._answer_rows)) >= ROWS_AT_A_TIME:
             self._flush()
 
-    def finish(self, pool: Pool) -> None:
+    def finish(self, pool: Pool, num_rejected: int) -> None:
         """Writes what waits and the leftover records, and fills the run's counts.
 
         Args:
             pool: The records; read once more.
+            num_rejected: Records that came in beside them and could not be read.
         """
         self._flush()
         counts = self._fates.counts()
         self._run.counts.used = counts.pop("used", 0)
         self._run.counts.leftover = counts.total()
         self._run.counts.made = self.num_made
-        self._run.counts.input = len(self._fates) + sum(1 for _ in pool.rejects)
+        self._run.counts.input = len(self._fates) + num_rejected
         self._run.figures["leftover_reasons"] = dict(sorted(counts.items()))
         self._run.figures.update(self._faithful.figures())
         self._write_leftover(pool)
@@ -126,7 +127,7 @@ class DistilledFiles:
         names = [name for name in pool.schema.names if name != "reason"]
         fields = [*(pool.schema.field(name) for name in names), pa.field("reason", pa.string())]
         schema = pa.schema(fields, pool.schema.metadata)
-        sink = self._run.writer("leftover.parquet", schema)
+        sink = self._run.writer("leftover.parquet", schema, rows_per_group=ROWS_PER_GROUP)
         if not self._run.counts.leftover:
             return
         done = 0
@@ -135,6 +136,7 @@ class DistilledFiles:
             done += batch.num_rows
             whole = pa.RecordBatch.from_arrays([*batch.columns, reasons], schema=schema)
             sink.write(whole.filter(reasons.is_valid()))
+            pa.default_memory_pool().release_unused()
 
 
 def _answer_row(part: Part, number: int, attempt: Attempt) -> dict[str, Any]:
