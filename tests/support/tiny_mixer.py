@@ -75,7 +75,9 @@ def _sample(record: dict[str, Any]) -> dict[str, Any]:
             "sources": sources}  # fmt: skip
 
 
-def make_model(folder: Path, records: Path, *, tie: bool = True, vocabulary: int = 1024) -> Path:
+def make_model(
+    folder: Path, records: Path, *, tie: bool = True, vocabulary: int = 1024, width: int = 32
+) -> Path:
     """Saves the drawn model and its tokenizer."""
     import torch
     from transformers import Qwen2Config, Qwen2ForCausalLM
@@ -83,10 +85,10 @@ def make_model(folder: Path, records: Path, *, tie: bool = True, vocabulary: int
     tokenizer = make_tokenizer(records, vocabulary)
     torch.manual_seed(0)
     config = Qwen2Config(
-        vocab_size=len(tokenizer), hidden_size=32, intermediate_size=64, num_hidden_layers=2,
-        num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=2048,
-        tie_word_embeddings=tie, bos_token_id=None, eos_token_id=tokenizer.eos_token_id,
-        pad_token_id=tokenizer.pad_token_id,
+        vocab_size=len(tokenizer), hidden_size=width, intermediate_size=2 * width,
+        num_hidden_layers=2, num_attention_heads=4, num_key_value_heads=2,
+        max_position_embeddings=2048, tie_word_embeddings=tie, bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id,
     )  # fmt: skip
     Qwen2ForCausalLM(config).save_pretrained(folder)
     tokenizer.save_pretrained(folder)

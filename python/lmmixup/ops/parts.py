@@ -123,7 +123,7 @@ def _read(
     num_threads: int,
 ) -> list[_rust.ExactPool]:
     """The texts of each part, of which hashes are kept."""
-    pools = [_rust.ExactPool(normalize) for _ in range(num_parts)]
+    pools = [_rust.ExactPool(normalize, lengths=True) for _ in range(num_parts)]
     start = 0
     for batch in batches:
         here = part_N[start : start + batch.num_rows]

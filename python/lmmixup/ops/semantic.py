@@ -113,7 +113,7 @@ def semantic_families(
         "seed": seed,
         "recall_sample": recall_sample,
     }
-    pool = _rust.ExactPool(normalize)
+    pool = _rust.ExactPool(normalize, lengths=True)
     for batch in batches:
         pool.push(batch, num_threads)
     families, recall = _rust.semantic_families(

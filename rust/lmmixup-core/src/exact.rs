@@ -1,6 +1,8 @@
 //! Exact duplicates: equal prompts and equal completions, raw or normalised.
 //!
-//! Equality is that of 128-bit XXH3 hashes. Normalised texts are NFKC where asked for,
+//! Equality is that of 128-bit XXH3 hashes: among N different records one pair or more is taken for
+//! equal with probability N² / 2¹²⁹ at most, 1.5 · 10⁻²⁷ for a million and 1.5 · 10⁻²¹ for a thousand
+//! million (if nobody made texts to collide: XXH3 is no cryptographic hash). Normalised texts are NFKC where asked for,
 //! lower-case, and have one space for each run of white space and none at the ends.
 
 use arrow_array::RecordBatch;
@@ -9,7 +11,7 @@ use xxhash_rust::xxh3::xxh3_128;
 
 use crate::families::{Families, KeepRule};
 use crate::pool::canonical::{Form, Sink};
-use crate::pool::json::{body_of, said_length};
+use crate::pool::json::body_of;
 use crate::pool::store::{check_room, id_hash};
 use crate::pool::{self, Reader, Request, Store};
 use crate::text::{Normalization, Normalizer, TextColumns};
@@ -23,6 +25,7 @@ const ROWS_A_BEAT: usize = 64 * ROWS_A_TASK;
 #[derive(Debug)]
 pub struct ExactPool {
     normalization: Normalization,
+    form: Form,
     records: Vec<Record>,
 }
 
@@ -30,13 +33,23 @@ pub struct ExactPool {
 struct Record {
     content: [u64; 2],
     id: u64,
+    /// In bytes; 0 where texts are compared as bodies, because equal ones are equally long.
     length: u32,
 }
 
 impl ExactPool {
     /// An empty pool; `Raw` compares bytes, the others normalised texts.
     pub fn new(normalization: Normalization) -> Self {
-        Self { normalization, records: Vec::new() }
+        let form = match normalization {
+            Normalization::Raw => Form::Body,
+            _ => Form::Text,
+        };
+        Self { normalization, form, records: Vec::new() }
+    }
+
+    /// The same, for families in which texts that are not equal meet: knows how long each is.
+    pub fn with_lengths(normalization: Normalization) -> Self {
+        Self { form: Form::Text, ..Self::new(normalization) }
     }
 
     /// Number of records.
@@ -81,13 +94,15 @@ impl ExactPool {
 
     /// Records of one content, in their order, for each content that several have.
     fn repeated(&self) -> Vec<Vec<u32>> {
-        // A quarter of the hash and the record's number in one word sort faster than a look into
-        // the pool at each comparison would.
+        // A quarter of the hash and the record's number in one word sort faster than a look
+        // into the pool at each comparison would.
         const NUMBER: u64 = u32::MAX as u64;
+        let seen = SeenTwice::of(&self.records);
         let mut order: Vec<u64> = self
             .records
             .par_iter()
             .zip(0..self.len() as u32)
+            .filter(|(record, _)| seen.may_have(record))
             .map(|(record, number)| record.content[0] & !NUMBER | u64::from(number))
             .collect();
         order.par_sort_unstable();
@@ -144,14 +159,14 @@ impl Store for ExactPool {
                     let mut scratch = [const { String::new() }; 2];
                     let [first, second] = &mut scratch;
                     let [prompt, completion] = columns.texts(row);
-                    let texts = match hasher.form() {
+                    let texts = match hasher.form {
                         Form::Text => [prompt, completion],
                         Form::Body => [body_of(prompt, first), body_of(completion, second)],
                     };
                     Record { id: id_hash(columns.id(row)), ..hasher.hash(texts) }
                 };
                 let rows = rows.into_par_iter().with_min_len(ROWS_A_TASK);
-                let hasher = || Hasher::new(self.normalization);
+                let hasher = || Hasher::new(self.normalization, self.form);
                 self.records.par_extend(rows.map_init(hasher, hash));
             }
             Ok(())
@@ -159,9 +174,9 @@ impl Store for ExactPool {
     }
 
     fn open(&self, request: Request) -> Result<Reader<Hashed>> {
-        let normalization = self.normalization;
+        let (normalization, form) = (self.normalization, self.form);
         Reader::with_sinks(request, move |bytes| HashSink {
-            hasher: Hasher::new(normalization),
+            hasher: Hasher::new(normalization, form),
             records: Vec::with_capacity(bytes / 512),
             scratch: Default::default(),
         })
@@ -171,6 +186,41 @@ impl Store for ExactPool {
         let records = made.0.into_iter().zip(ids).enumerate().filter(|(at, _)| stays(*at));
         self.records.extend(records.map(|(_, (record, &id))| Record { id, ..record }));
         Ok(())
+    }
+}
+
+/// Bits for the hashes of records: most of those that no other has are told at a glance.
+struct SeenTwice {
+    bits: Vec<u64>,
+    mask: u64,
+}
+
+impl SeenTwice {
+    /// Sixteen bits a record, so that one in sixteen shares its bit with a stranger.
+    fn of(records: &[Record]) -> Self {
+        let num_words = (records.len() / 4).next_power_of_two();
+        let mut once = vec![0_u64; num_words];
+        let mut seen = Self { bits: vec![0; num_words], mask: num_words as u64 - 1 };
+        for record in records {
+            let (word, bit) = seen.place(record);
+            seen.bits[word] |= once[word] & bit;
+            once[word] |= bit;
+        }
+        seen
+    }
+
+    /// Where a record's bit is.
+    #[inline]
+    fn place(&self, record: &Record) -> (usize, u64) {
+        let hash = record.content[1];
+        ((hash >> 6 & self.mask) as usize, 1 << (hash & 63))
+    }
+
+    /// Whether another record may have the same content.
+    #[inline]
+    fn may_have(&self, record: &Record) -> bool {
+        let (word, bit) = self.place(record);
+        self.bits[word] & bit != 0
     }
 }
 
@@ -193,36 +243,30 @@ fn number_by_first_record(families: &mut Families) {
 #[derive(Debug)]
 struct Hasher {
     normalization: Normalization,
+    /// The form in which texts are asked for: raw ones are equal where their bodies are.
+    form: Form,
     normalizer: Normalizer,
 }
 
 impl Hasher {
-    fn new(normalization: Normalization) -> Self {
-        Self { normalization, normalizer: Normalizer::default() }
+    fn new(normalization: Normalization, form: Form) -> Self {
+        Self { normalization, form, normalizer: Normalizer::default() }
     }
 
-    /// The form in which texts are asked for: raw ones are equal where their bodies are.
-    fn form(&self) -> Form {
-        match self.normalization {
-            Normalization::Raw => Form::Body,
-            _ => Form::Text,
-        }
-    }
-
-    /// Of two texts in [`Hasher::form`].
+    /// Of two texts in the form that it asks for.
     fn hash(&mut self, texts: [&str; 2]) -> Record {
         let [first, second] =
             texts.map(|text| xxh3_128(self.normalizer.normalize(text, self.normalization)));
         // An odd factor keeps the two apart.
         let content = first.wrapping_mul(MIXER).rotate_left(64) ^ second;
-        let [prompt, completion] = texts.map(|text| match self.form() {
-            Form::Text => text.len(),
-            Form::Body => said_length(text),
-        });
+        let length = match self.form {
+            Form::Text => texts[0].len() + texts[1].len(),
+            Form::Body => 0,
+        };
         Record {
             content: [(content >> 64) as u64, content as u64],
             id: 0,
-            length: u32::try_from(prompt + completion).unwrap_or(u32::MAX),
+            length: u32::try_from(length).unwrap_or(u32::MAX),
         }
     }
 }
@@ -241,7 +285,7 @@ impl Sink for HashSink {
     type Made = Hashed;
 
     fn push(&mut self, record: &pool::canonical::Record<'_>) {
-        let ([prompt, completion], form) = (&mut self.scratch, self.hasher.form());
+        let ([prompt, completion], form) = (&mut self.scratch, self.hasher.form);
         let texts = [record.prompt_as(form, prompt), record.completion_as(form, completion)];
         self.records.push(self.hasher.hash(texts));
     }

@@ -1,8 +1,6 @@
 //! Nearest neighbours by cosine: `exact`, `blocks` for a whole large pool, and an [`Index`] for a
 //! library that is built once and asked often.
 
-use rayon::prelude::*;
-
 mod above;
 mod blocks;
 mod cells;
@@ -10,7 +8,9 @@ mod codes;
 mod exact;
 mod index;
 mod kernels;
+mod neighbours;
 mod pairs;
+mod prepared;
 mod queries;
 mod refine;
 mod rotation;
@@ -21,70 +21,19 @@ pub(crate) use above::Above;
 pub use above::PairRecall;
 pub use blocks::BlocksOptions;
 pub use index::{Index, IndexOptions, Storage};
+pub use neighbours::Neighbours;
+pub use prepared::Prepared;
 pub use vectors::Vectors;
 
 use crate::threads::with_threads;
 use crate::{Error, Progress, Result};
-use topk::Entry;
-
-/// The k nearest of each query, row-major `(Q, k)`.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Neighbours {
-    /// Neighbours asked for.
-    pub k: usize,
-    /// Indices into the pool, nearest first, ties by lower index; −1 where there are fewer than k.
-    pub indices: Vec<i32>,
-    /// Their cosines; 0 where there is no neighbour.
-    pub similarities: Vec<f32>,
-}
-
-impl Neighbours {
-    fn none(num_queries: usize, k: usize) -> Self {
-        let len = num_queries * k;
-        Self { k, indices: vec![-1; len], similarities: vec![0.0; len] }
-    }
-
-    /// Index and similarity of a query's neighbours, −1 beyond the last.
-    fn row(&self, query: usize) -> impl Iterator<Item = (i32, f32)> {
-        let here = query * self.k..(query + 1) * self.k;
-        self.indices[here.clone()].iter().copied().zip(self.similarities[here].iter().copied())
-    }
-
-    /// The rows of consecutive queries, `len` at a time.
-    fn par_blocks(&mut self, len: usize) -> impl IndexedParallelIterator<Item = Rows<'_>> {
-        let k = self.k;
-        self.indices
-            .par_chunks_mut(len * k)
-            .zip(self.similarities.par_chunks_mut(len * k))
-            .map(move |(indices, similarities)| Rows { k, indices, similarities })
-    }
-}
-
-/// Where the neighbours of some consecutive queries go.
-struct Rows<'a> {
-    k: usize,
-    indices: &'a mut [i32],
-    similarities: &'a mut [f32],
-}
-
-impl Rows<'_> {
-    fn len(&self) -> usize {
-        self.indices.len() / self.k
-    }
-
-    fn write(&mut self, row: usize, best: &[Entry]) {
-        for (at, entry) in best.iter().enumerate() {
-            self.indices[row * self.k + at] = entry.index() as i32;
-            self.similarities[row * self.k + at] = entry.similarity();
-        }
-    }
-}
+use neighbours::Rows;
 
 /// The `k` nearest rows of `pool` by cosine, for each query, or for each row of the pool itself.
 ///
 /// Without `queries` a row is never its own neighbour. Agrees with single-precision NumPy to 1e-5;
 /// the same bits at any number of threads (0: all). Time O(Q · N · D), half of it without queries;
-/// memory beside the input and the result: N · D / 2 bytes of codes, and 32 · k bytes a query.
+/// memory beside the input and the result: N · D bytes of codes, and 32 · k bytes a query; without the codes up to 4,096 queries.
 ///
 /// # Errors
 /// [`Error::Argument`] where `k` is 0; [`Error::Data`] as [`Vectors::new`] says, or where the
@@ -98,57 +47,13 @@ pub fn exact(
     progress: &Progress,
 ) -> Result<Neighbours> {
     check_k(k)?;
-    with_threads(num_threads, || {
-        let pool = Vectors::new(pool, dim)?;
-        match queries {
-            None => exact::of_pool(&pool, k, progress),
-            Some(queries) => queries::of_queries(&pool, &Vectors::new(queries, dim)?, k, progress),
+    with_threads(num_threads, || match queries {
+        None => exact::of_pool(&Vectors::new(pool, dim)?, k, progress),
+        Some(queries) => {
+            vectors::check(pool, dim)?;
+            queries::of_queries(pool, &Vectors::new(queries, dim)?, k, progress)
         }
     })
-}
-
-/// A pool made ready to be asked often: checked, measured and coded once.
-pub struct Prepared {
-    dim: usize,
-    inverse_lengths: Vec<f32>,
-    panels: codes::Panels,
-}
-
-impl Prepared {
-    /// Looks at every row of `pool`; keeps a byte a value, not the rows.
-    ///
-    /// # Errors
-    /// As [`Vectors::new`] says.
-    pub fn new(pool: &[f32], dim: usize, num_threads: usize) -> Result<Self> {
-        with_threads(num_threads, || {
-            let pool = Vectors::new(pool, dim)?;
-            let panels = codes::Panels::of(&pool);
-            Ok(Self { dim, inverse_lengths: pool.into_inverse_lengths(), panels })
-        })
-    }
-
-    /// What [`exact`] gives for the same `pool`, which must be the one it was made of.
-    ///
-    /// # Errors
-    /// As [`exact`]; [`Error::Argument`] where the pool has another size.
-    pub fn nearest(
-        &self,
-        pool: &[f32],
-        queries: &[f32],
-        k: usize,
-        num_threads: usize,
-        progress: &Progress,
-    ) -> Result<Neighbours> {
-        check_k(k)?;
-        if pool.len() != self.inverse_lengths.len() * self.dim {
-            return Err(Error::Argument("the vectors are not those that were prepared".into()));
-        }
-        with_threads(num_threads, || {
-            let queries = Vectors::new(queries, self.dim)?;
-            let pool = Vectors::measured(pool, self.dim, self.inverse_lengths.clone());
-            queries::of_queries_among(&pool, &self.panels, &queries, k, progress)
-        })
-    }
 }
 
 /// The `k` nearest others of each row of `pool`, among those that share a coarse cell with it and
@@ -232,6 +137,7 @@ fn check_k(k: usize) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use super::topk::Entry;
     use super::*;
 
     fn random(count: usize, seed: u64) -> Vec<f32> {

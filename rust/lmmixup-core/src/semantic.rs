@@ -165,7 +165,7 @@ mod tests {
             ("prompt", Arc::new(texts("p")) as _),
             ("completion", Arc::new(texts("c")) as _),
         ])?;
-        let mut pool = ExactPool::new(Normalization::Raw);
+        let mut pool = ExactPool::with_lengths(Normalization::Raw);
         pool.push(&batch, 1, &Progress::default())?;
         Ok(pool)
     }

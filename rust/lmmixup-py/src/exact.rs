@@ -21,9 +21,14 @@ pub struct ExactPool {
 #[pymethods]
 impl ExactPool {
     #[new]
-    fn new(py: Python<'_>, normalize: &str) -> PyResult<Self> {
+    #[pyo3(signature = (normalize, lengths=false))]
+    fn new(py: Python<'_>, normalize: &str, lengths: bool) -> PyResult<Self> {
         let normalization = normalization(normalize).map_err(|error| to_python(py, error))?;
-        Ok(Self { inner: CorePool::new(normalization) })
+        let inner = match lengths {
+            true => CorePool::with_lengths(normalization),
+            false => CorePool::new(normalization),
+        };
+        Ok(Self { inner })
     }
 
     fn push(&mut self, py: Python<'_>, batch: PyRecordBatch, num_threads: usize) -> PyResult<()> {

@@ -142,7 +142,7 @@ fn assign(
     overlap: usize,
     progress: &Progress,
 ) -> Result<Vec<u32>> {
-    let panels = Panels::of(&Vectors::new(centroids, dim)?);
+    let (_, panels) = Panels::of(centroids, dim, 0)?;
     // Approximate similarities are good enough to choose a cell by.
     let (tiles, margins) = (Tiles { codes, panels: &panels }, vec![0.0; codes.len()]);
     let judge = |_, cell, similarity, _| Some(Entry::new(similarity, cell as u32));

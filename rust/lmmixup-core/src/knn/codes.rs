@@ -5,19 +5,22 @@
 //! For two rows, |x·y − step_x step_y (q_x·q_y)| ≤ error_x + error_y (1 + error_x): Cauchy and
 //! Schwarz. So integer products, four times as fast as single precision, can tell which pairs
 //! cannot be among the nearest, and only the rest is computed in single precision.
+//!
+//! What is rounded is u = 127 x / max |x|, and u − q is exact in single precision: both are whole
+//! multiples of u's last bit. `step` · u differs from x by four roundings, no more.
 
 use rayon::prelude::*;
 
 use super::kernels::{GROUP, Kernels, PANEL, TILE_ROWS};
 use super::rotation::rotate;
-use super::vectors::{LANES, Vectors};
+use super::vectors::{Vectors, inverse_length};
+use crate::Result;
 
-/// What single-precision rounding may add to a similarity, with room to spare.
-const ROUNDING: f32 = 4e-6;
-
-/// Added to a value below 2²², it leaves no room for a fraction: the sum is rounded to a whole
-/// number, ties to even, which then stands in its lowest bits.
-const WHOLE: f32 = 12_582_912.0;
+/// What single precision may add to a similarity of rows of `dim` values: 28 steps of two rotations
+/// and 4 roundings to a step, twice, and a sum in 16 lanes or more, each rounded by 2⁻²⁴ at most.
+fn rounding(dim: usize) -> f32 {
+    5e-6 + dim as f32 * 4e-9
+}
 
 /// Codes of a row that are packed at a time: a line of the processor's cache.
 const LINE: usize = 64;
@@ -33,6 +36,8 @@ pub(super) struct Codes {
     pub(super) offsets: Vec<i32>,
     /// ‖x − step · q‖ of each row.
     pub(super) errors: Vec<f32>,
+    /// What single precision may add to a similarity.
+    rounding: f32,
 }
 
 impl Codes {
@@ -52,7 +57,10 @@ impl Codes {
         let parts: Vec<(f32, i32, f32)> = codes
             .par_chunks_exact_mut(depth)
             .enumerate()
-            .map_init(Vec::new, |rotated, (at, codes)| encode_row(vectors, row(at), rotated, codes))
+            .map_init(Vec::new, |rotated, (at, codes)| {
+                let row = row(at);
+                encode(vectors.row(row), vectors.inverse_length(row), rotated, codes)
+            })
             .collect();
         Self {
             depth,
@@ -60,6 +68,7 @@ impl Codes {
             steps: parts.iter().map(|part| part.0).collect(),
             offsets: parts.iter().map(|part| part.1).collect(),
             errors: parts.iter().map(|part| part.2).collect(),
+            rounding: rounding(vectors.dim()),
         }
     }
 
@@ -87,20 +96,21 @@ impl Codes {
     /// The two parts of what the similarity of a row with a column is wrong by at most: times the
     /// column's error, and beside it.
     pub(super) fn wrong(&self, row: usize) -> (f32, f32) {
-        (1.0 + self.errors[row], self.errors[row] + ROUNDING)
+        (1.0 + self.errors[row], self.errors[row] + self.rounding)
     }
 
     /// For each row the most by which its similarity with any row can be wrong whose own error is
     /// at most `worst`.
     pub(super) fn bounds(&self, worst: f32) -> impl Iterator<Item = f32> {
-        self.errors.iter().map(move |error| error + worst * (1.0 + error) + ROUNDING)
+        let rounding = self.rounding;
+        self.errors.iter().map(move |error| error + worst * (1.0 + error) + rounding)
     }
 
     /// The most by which the similarity of a row can be wrong with a row that has the error `other`.
     #[inline]
     pub(super) fn bound(&self, row: usize, other: f32) -> f32 {
         let error = self.errors[row];
-        error + other * (1.0 + error) + ROUNDING
+        error + other * (1.0 + error) + self.rounding
     }
 
     /// The greatest error of a row.
@@ -117,54 +127,43 @@ impl Codes {
             steps: pick(&self.steps),
             offsets: rows.iter().map(|&row| self.offsets[row as usize]).collect(),
             errors: pick(&self.errors),
+            rounding: self.rounding,
         }
     }
 }
 
-/// [`encode`] of one of the rows, rotated in a room that is used again for the next.
-fn encode_row(
-    vectors: &Vectors<'_>,
-    row: usize,
+/// Step, offset and error of a row; its codes go to `codes`, zeros beyond its end. `rotated` is room
+/// that is used again for the next row.
+fn encode(
+    row: &[f32],
+    inverse_length: f32,
     rotated: &mut Vec<f32>,
     codes: &mut [i8],
 ) -> (f32, i32, f32) {
-    rotated.clear();
-    rotated.extend_from_slice(vectors.row(row));
-    rotate(rotated);
-    encode(rotated, vectors.inverse_length(row), codes)
-}
-
-/// Step, offset and error of a row; its codes go to `codes`.
-pub(super) fn encode(row: &[f32], inverse_length: f32, codes: &mut [i8]) -> (f32, i32, f32) {
-    let step = largest(row) * inverse_length / 127.0;
-    if step == 0.0 {
+    if inverse_length == 0.0 || inverse_length.is_nan() {
         codes.fill(0);
         return (0.0, 0, 0.0);
     }
-    let (mut sums, mut errors) = ([0_i32; LANES], [0.0_f64; LANES]);
-    for (values, codes) in row.chunks(LANES).zip(codes.chunks_mut(LANES)) {
-        for (at, (code, value)) in codes.iter_mut().zip(values).enumerate() {
-            let value = value * inverse_length;
-            let whole = value / step + WHOLE;
-            *code = whole.to_bits().wrapping_sub(WHOLE.to_bits()) as i8;
-            let wrong = f64::from(value) - f64::from(step) * f64::from(whole - WHOLE);
-            sums[at] += i32::from(*code);
-            errors[at] += wrong * wrong;
-        }
-    }
-    let error = errors.iter().sum::<f64>().sqrt() as f32 * 1.000_01;
-    (step, 128 * sums.iter().sum::<i32>(), error)
+    rotated.clear();
+    rotated.extend_from_slice(row);
+    rotate(rotated);
+    let (codes, beyond) = codes.split_at_mut(row.len());
+    beyond.fill(0);
+    let encoded = Kernels::best().encode(rotated, codes);
+    let step = encoded.largest / 127.0 * inverse_length;
+    // 16 sums, each rounded D / 16 times by 2⁻²⁴ at most; a root halves what its square is wrong by.
+    let rounding = 1.0 + 1e-5 + row.len() as f32 * 2e-9;
+    (step, 128 * encoded.sum, step * encoded.square_error.sqrt() * rounding)
 }
 
-/// The largest value, whatever its sign.
-fn largest(row: &[f32]) -> f32 {
-    let mut largest = [0.0_f32; LANES];
-    for values in row.chunks(LANES) {
-        for (largest, value) in largest.iter_mut().zip(values) {
-            *largest = if value.abs() > *largest { value.abs() } else { *largest };
-        }
+/// Asks for a row that is needed next, so that it comes while others are computed.
+fn prefetch(row: &[f32]) {
+    #[cfg(target_arch = "x86_64")]
+    for line in row.chunks(LINE / size_of::<f32>()) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: every processor of this kind has the instruction, which changes nothing.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) }
     }
-    largest.into_iter().fold(0.0, f32::max)
 }
 
 /// Codes as columns: panels of 64, group after group, with 128 added to make them unsigned.
@@ -189,28 +188,38 @@ impl Panels {
         Self { depth, bytes, steps, errors }
     }
 
-    /// Codes and packs all rows of `vectors`, panel by panel, on the current rayon pool.
-    pub(super) fn of(vectors: &Vectors<'_>) -> Self {
-        let (depth, len) = (vectors.dim().next_multiple_of(GROUP), vectors.len());
+    /// Measures, codes and packs rows of `dim` values, the first of which has the number `first` in
+    /// its pool, on the current rayon pool. Reads each row once.
+    ///
+    /// # Errors
+    /// As [`Vectors::measured`].
+    pub(super) fn of(data: &[f32], dim: usize, first: usize) -> Result<(Vectors<'_>, Self)> {
+        let (depth, len) = (dim.next_multiple_of(GROUP), data.len() / dim);
         let mut bytes = vec![0; len.next_multiple_of(PANEL) * depth];
+        let mut inverse_lengths = vec![0.0; len];
         let (steps, errors) = bytes
             .par_chunks_exact_mut(PANEL * depth)
-            .enumerate()
+            .zip(data.par_chunks(PANEL * dim))
+            .zip(inverse_lengths.par_chunks_mut(PANEL))
             .map_init(
                 || (Vec::new(), vec![0; PANEL * depth]),
-                |(rotated, codes), (panel, bytes)| {
+                |(rotated, codes), ((bytes, rows), inverse_lengths)| {
                     let (mut steps, mut errors) = ([f32::NAN; PANEL], [0.0; PANEL]);
-                    let rows = panel * PANEL..len.min((panel + 1) * PANEL);
-                    let codes = &mut codes[..rows.len() * depth];
-                    for ((at, row), codes) in rows.enumerate().zip(codes.chunks_exact_mut(depth)) {
-                        (steps[at], _, errors[at]) = encode_row(vectors, row, rotated, codes);
+                    let codes = &mut codes[..inverse_lengths.len() * depth];
+                    for (at, codes) in codes.chunks_exact_mut(depth).enumerate() {
+                        let (row, rest) = rows[at * dim..].split_at(dim);
+                        inverse_lengths[at] = inverse_length(row);
+                        prefetch(&rest[..dim.min(rest.len())]);
+                        (steps[at], _, errors[at]) =
+                            encode(row, inverse_lengths[at], rotated, codes);
                     }
                     pack(codes, depth, bytes);
                     (steps, errors)
                 },
             )
             .unzip();
-        Self { depth, bytes, steps, errors }
+        let vectors = Vectors::measured(data, dim, inverse_lengths, first)?;
+        Ok((vectors, Self { depth, bytes, steps, errors }))
     }
 
     /// Number of panels.
@@ -259,7 +268,6 @@ fn padded(values: &[f32], rest: f32) -> [f32; PANEL] {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Result;
 
     #[test]
     fn panels_are_the_same_with_and_without_codes_in_between() -> Result<()> {
@@ -270,7 +278,8 @@ mod tests {
                 data[64 * dim..65 * dim].fill(0.0);
             }
             let vectors = Vectors::new(&data, dim)?;
-            let (apart, direct) = (Panels::new(&Codes::new(&vectors)), Panels::of(&vectors));
+            let (apart, (_, direct)) =
+                (Panels::new(&Codes::new(&vectors)), Panels::of(&data, dim, 0)?);
             assert_eq!(apart.bytes, direct.bytes);
             assert_eq!(apart.errors, direct.errors);
             let steps = |panels: &Panels| -> Vec<_> {

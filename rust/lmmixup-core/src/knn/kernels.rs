@@ -4,9 +4,10 @@
 //! * `filter`: which of the products of one row pass the thresholds of the row and of the columns;
 //! * `dot`: one single-precision dot product, for the few pairs that passed;
 //! * `dot_i8`: one integer dot product, for pairs that stand nowhere near each other;
-//! * `dot_f16` and `dots_i8`: of two rows that an index stores in 16 or 8 bits.
+//! * `dot_f16` and `dots_i8`: of two rows that an index stores in 16 or 8 bits;
+//! * `square_length`, `hadamard` and `encode`: what makes codes of a row.
 //!
-//! Integers give the same bits on every instruction set. `dot` and `dot_f16` add up in one fixed
+//! Integers and codes have the same bits on every instruction set. `dot` and `dot_f16` add up in one fixed
 //! order per instruction set, whatever the number of threads, and `dot(a, b)` has the bits of
 //! `dot(b, a)`.
 
@@ -46,6 +47,17 @@ pub(super) struct Band<'a> {
     pub(super) floors: &'a [f32; PANEL],
 }
 
+/// What [`Kernels::encode`] made of a row, beside its codes.
+#[derive(Debug, PartialEq)]
+pub(super) struct Encoded {
+    /// The largest value, whatever its sign; its code is 127 or −127.
+    pub(super) largest: f32,
+    /// Sum of the codes.
+    pub(super) sum: i32,
+    /// Sum of the squares of what rounding changed, in units of a code.
+    pub(super) square_error: f32,
+}
+
 type Filter = unsafe fn(&[i32; PANEL], &Band<'_>, &mut [f32; PANEL]) -> (u64, u64);
 
 /// One instruction set's inner loops.
@@ -58,6 +70,9 @@ pub(super) struct Kernels {
     dot_i8: unsafe fn(&[i8], &[i8]) -> i32,
     dot_f16: unsafe fn(&[f16], &[f16]) -> f32,
     dots_i8: unsafe fn(&[i8], &[i8]) -> [i32; 3],
+    square_length: unsafe fn(&[f32]) -> f64,
+    hadamard: unsafe fn(&mut [f32]),
+    encode: unsafe fn(&[f32], &mut [i8]) -> Encoded,
 }
 
 impl Kernels {
@@ -140,6 +155,29 @@ impl Kernels {
         assert_eq!(left.len(), right.len());
         // SAFETY: same length; instruction set as above.
         unsafe { (self.dots_i8)(left, right) }
+    }
+
+    /// The sum of the squares of a row.
+    #[inline]
+    pub(super) fn square_length(&self, row: &[f32]) -> f64 {
+        // SAFETY: instruction set as above.
+        unsafe { (self.square_length)(row) }
+    }
+
+    /// The Hadamard transform of a power of two of values, scaled to keep their length.
+    #[inline]
+    pub(super) fn hadamard(&self, values: &mut [f32]) {
+        assert!(values.len().is_power_of_two());
+        // SAFETY: the length was just checked; instruction set as above.
+        unsafe { (self.hadamard)(values) }
+    }
+
+    /// Rounds 127 × the values of a row over the largest to `codes`, as many.
+    #[inline]
+    pub(super) fn encode(&self, row: &[f32], codes: &mut [i8]) -> Encoded {
+        assert_eq!(row.len(), codes.len());
+        // SAFETY: same length; instruction set as above.
+        unsafe { (self.encode)(row, codes) }
     }
 }
 
@@ -229,6 +267,34 @@ mod tests {
                 assert_eq!(dot, expected[0] as f32, "{} {length}", kernels.name);
             }
         }
+    }
+
+    #[test]
+    fn every_instruction_set_makes_the_same_codes() {
+        for length in [0, 1, 7, 16, 33, 256, 300] {
+            let shape = |code: i8| (f32::from(code) / 77.0).powi(3);
+            let row: Vec<f32> = codes(length, 5).into_iter().map(shape).collect();
+            let largest = row.iter().fold(0.0_f32, |most, value| most.max(value.abs()));
+            let square_length: f64 = row.iter().map(|&value| f64::from(value).powi(2)).sum();
+            let coded = |kernels: &Kernels| {
+                let mut codes = vec![9; length];
+                let encoded = kernels.encode(&row, &mut codes);
+                (encoded, codes, kernels.square_length(&row))
+            };
+            let expected = coded(&portable::KERNELS);
+            assert!(Kernels::all().into_iter().all(|kernels| coded(kernels) == expected));
+            let (encoded, codes, square) = expected;
+            assert!((square - square_length).abs() <= 1e-12 * square_length);
+            assert_eq!(encoded.largest, largest);
+            assert_eq!(encoded.sum, codes.iter().map(|&code| i32::from(code)).sum::<i32>());
+            for (&value, code) in row.iter().zip(codes) {
+                assert!((value * 127.0 / largest - f32::from(code)).abs() < 0.500_1);
+            }
+        }
+        let mut codes = [9; 3];
+        let nothing = Encoded { largest: 0.0, sum: 0, square_error: 0.0 };
+        assert_eq!(portable::KERNELS.encode(&[0.0, -0.0, 0.0], &mut codes), nothing);
+        assert_eq!(codes, [0; 3]);
     }
 
     #[test]

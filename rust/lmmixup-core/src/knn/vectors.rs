@@ -5,10 +5,6 @@ use rayon::prelude::*;
 use super::kernels::Kernels;
 use crate::{Error, Result};
 
-/// Sums that are kept side by side, so that the processor need not wait for one addition before the
-/// next.
-pub(super) const LANES: usize = 16;
-
 /// Rows longer than this would overflow a single-precision dot product.
 const LONGEST: f64 = 1e15;
 /// Rows shorter than this count as zero: their direction is rounding noise.
@@ -33,35 +29,35 @@ impl<'a> Vectors<'a> {
     /// [`Error::Data`] where `dim` is 0 or does not divide the data, where there are more than
     /// 2³¹ − 1 rows, or where a row has NaN, an infinity or a length over 10¹⁵; it names the row.
     pub fn new(data: &'a [f32], dim: usize) -> Result<Self> {
-        if dim == 0 || !data.len().is_multiple_of(dim) {
-            return Err(Error::Data(format!(
-                "vectors must have the same number (≥ 1) of values in every row, got {} values and \
-                 dimension {dim}",
-                data.len()
-            )));
-        }
-        if data.len() / dim > i32::MAX as usize {
-            return Err(Error::Data(format!(
-                "expected at most {} vectors, got {}; cluster the pool in parts",
-                i32::MAX,
-                data.len() / dim
-            )));
-        }
-        let rows: Vec<f32> = data.par_chunks_exact(dim).map(inverse_length).collect();
-        match rows.iter().position(|inverse| inverse.is_nan()) {
-            Some(row) => Err(describe(row, &data[row * dim..(row + 1) * dim])),
-            None => Ok(Self { data, dim, inverse_lengths: rows }),
-        }
+        check(data, dim)?;
+        let inverse_lengths = data.par_chunks_exact(dim).map(inverse_length).collect();
+        Self::measured(data, dim, inverse_lengths, 0)
     }
 
-    /// The same rows as before, with the inverse lengths that were measured then.
-    pub(super) fn measured(data: &'a [f32], dim: usize, inverse_lengths: Vec<f32>) -> Self {
-        Self { data, dim, inverse_lengths }
+    /// Rows that [`check`] has seen and whose inverse lengths were measured elsewhere; `first` is the
+    /// number of the first in its pool.
+    ///
+    /// # Errors
+    /// [`Error::Data`] where [`inverse_length`] could not measure a row.
+    pub(super) fn measured(
+        data: &'a [f32],
+        dim: usize,
+        inverse_lengths: Vec<f32>,
+        first: usize,
+    ) -> Result<Self> {
+        match inverse_lengths.iter().position(|inverse| inverse.is_nan()) {
+            Some(row) => Err(describe(first + row, &data[row * dim..(row + 1) * dim])),
+            None => Ok(Self { data, dim, inverse_lengths }),
+        }
     }
-
     /// One over the length of each row.
     pub(super) fn into_inverse_lengths(self) -> Vec<f32> {
         self.inverse_lengths
+    }
+
+    /// The rows, one after the other, as they were given.
+    pub(super) fn data(&self) -> &'a [f32] {
+        self.data
     }
 
     /// Number of rows.
@@ -100,15 +96,31 @@ impl<'a> Vectors<'a> {
     }
 }
 
+/// Whether `data` can be rows of `dim` values.
+///
+/// # Errors
+/// [`Error::Data`] where `dim` is 0 or does not divide the data, or where there are too many rows.
+pub(super) fn check(data: &[f32], dim: usize) -> Result<()> {
+    if dim == 0 || !data.len().is_multiple_of(dim) {
+        return Err(Error::Data(format!(
+            "vectors must have the same number (≥ 1) of values in every row, got {} values and \
+             dimension {dim}",
+            data.len()
+        )));
+    }
+    if data.len() / dim > i32::MAX as usize {
+        return Err(Error::Data(format!(
+            "expected at most {} vectors, got {}; cluster the pool in parts",
+            i32::MAX,
+            data.len() / dim
+        )));
+    }
+    Ok(())
+}
+
 /// NaN for a row that cannot be used.
 pub(super) fn inverse_length(row: &[f32]) -> f32 {
-    let mut sums = [0.0_f64; LANES];
-    for values in row.chunks(LANES) {
-        for (sum, &value) in sums.iter_mut().zip(values) {
-            *sum += f64::from(value) * f64::from(value);
-        }
-    }
-    let length = sums.iter().sum::<f64>().sqrt();
+    let length = Kernels::best().square_length(row).sqrt();
     if length.is_nan() || length > LONGEST {
         f32::NAN
     } else if length < SHORTEST {

@@ -19,18 +19,30 @@ const MAX_MERGES: usize = (1 << 24) - 1;
 const NONE: u32 = u32::MAX;
 /// Bytes of a word up to which looking at all pairs is faster than a queue of them.
 const FEW: usize = 64;
+/// Bits of a place in such a word.
+const PLACE_BITS: u32 = FEW.trailing_zeros();
 
 /// A byte-level BPE model.
+///
+/// A merge is some loads that wait for each other, so what counts is how near the memory is.
 pub struct Bpe {
     /// Token of each byte.
     bytes: [u32; 256],
+    /// Ranks of pairs of bytes, the first one's byte above the other's: most looks are for these.
+    byte_pairs: Vec<u32>,
     /// Open addressing: both ids, 20 bits each, above 24 bits of rank; all ones are free.
     pairs: Vec<u64>,
     shift: u32,
-    /// What the pair of each rank becomes.
-    products: Vec<u32>,
+    products: Products,
     /// Tokens that are taken whole though no merge may make them, by their bytes.
     whole: Option<HashMap<Box<[u8]>, u32, BuildHasherDefault<Hashed>>>,
+}
+
+/// What the pair of each rank becomes.
+enum Products {
+    /// The rank and this: vocabularies list what merges make in the order of the merges.
+    InOrder(u32),
+    Listed(Vec<u32>),
 }
 
 /// A token of a word, and the rank of its pair with the next one.
@@ -43,10 +55,26 @@ struct Part {
 /// What a thread keeps from word to word.
 #[derive(Default)]
 pub struct MergeScratch {
+    few: Few,
     parts: Vec<Part>,
     /// Neighbours of each part of a long word.
     links: Vec<(u32, u32)>,
     queue: BinaryHeap<Reverse<(u32, u32)>>,
+}
+
+/// A short word, each part at the place of its first byte.
+struct Few {
+    ids: [u32; FEW],
+    /// Ranks of pairs with the next part, above the places: the least is the leftmost of its kind.
+    keys: [u32; FEW],
+    /// Places of the neighbours; before the first there is none, which is [`FEW`].
+    links: [(u8, u8); FEW],
+}
+
+impl Default for Few {
+    fn default() -> Self {
+        Self { ids: [0; FEW], keys: [NONE; FEW], links: [(0, 0); FEW] }
+    }
 }
 
 impl Bpe {
@@ -61,32 +89,32 @@ impl Bpe {
         merges: &str,
         whole: bool,
     ) -> Result<Self, String> {
-        let mut products = Vec::new();
-        let mut found: Vec<u64> = Vec::new();
-        let mut joined = String::new();
-        let id = |token: &str| {
-            known
-                .get(token)
-                .copied()
-                .ok_or_else(|| format!("a merge of `{token}`, which is no token"))
-        };
-        read_merges(merges, |left, right| {
-            joined.clear();
-            joined.push_str(left);
-            joined.push_str(right);
-            if products.len() == MAX_MERGES {
-                return Err(format!("more than {MAX_MERGES} merges"));
-            }
-            found.push(slot(id(left)?, id(right)?, products.len() as u32));
-            products.push(id(&joined)?);
-            Ok(())
-        })?;
+        let (found, products) = read_pairs(known, merges)?;
         let bits = (found.len() * 3 / 2 + 1).next_power_of_two().trailing_zeros().max(4);
-        let whole = whole.then(|| spelled(known));
-        let mut bpe =
-            Self { bytes, pairs: vec![u64::MAX; 1 << bits], shift: 64 - bits, products, whole };
+        let mut bpe = Self {
+            bytes,
+            byte_pairs: vec![NONE; 1 << 16],
+            pairs: vec![u64::MAX; 1 << bits],
+            shift: 64 - bits,
+            products: Products::of(products),
+            whole: whole.then(|| spelled(known)),
+        };
+        bpe.fill_byte_pairs(&found);
         found.into_iter().for_each(|slot| bpe.insert(slot));
         Ok(bpe)
+    }
+
+    fn fill_byte_pairs(&mut self, found: &[u64]) {
+        let byte_of: HashMap<u32, usize> = self.bytes.iter().copied().zip(0..).collect();
+        let last = self.bytes.iter().copied().max().unwrap_or(0);
+        for slot in found {
+            let (left, right) = ((slot >> 44) as u32, (slot >> 24) as u32 & 0xf_ffff);
+            if left.max(right) <= last
+                && let (Some(left), Some(right)) = (byte_of.get(&left), byte_of.get(&right))
+            {
+                self.byte_pairs[left << 8 | right] = (slot & 0xff_ffff) as u32;
+            }
+        }
     }
 
     /// A pair that stands twice in the list has its last rank.
@@ -119,54 +147,79 @@ impl Bpe {
         }
     }
 
+    /// The rank of two neighbouring bytes.
+    #[inline]
+    fn byte_rank(&self, left: u8, right: u8) -> u32 {
+        self.byte_pairs[usize::from(left) << 8 | usize::from(right)]
+    }
+
+    /// What the pair of a rank becomes.
+    #[inline]
+    fn product(&self, rank: u32) -> u32 {
+        match &self.products {
+            Products::InOrder(first) => first.wrapping_add(rank),
+            Products::Listed(products) => products[rank as usize],
+        }
+    }
+
     /// Appends the tokens of a word to `out`.
     pub fn encode(&self, word: &[u8], scratch: &mut MergeScratch, out: &mut Vec<u32>) {
         if let Some(&id) = self.whole.as_ref().and_then(|whole| whole.get(word)) {
             out.push(id);
-            return;
-        }
-        let parts = &mut scratch.parts;
-        parts.clear();
-        parts.extend(word.iter().map(|&byte| Part { id: self.bytes[byte as usize], rank: NONE }));
-        for at in 1..parts.len() {
-            parts[at - 1].rank = self.rank(parts[at - 1].id, parts[at].id);
-        }
-        if parts.len() <= FEW {
-            self.merge_few(parts);
+        } else if word.len() <= FEW {
+            self.merge_few(word, &mut scratch.few, out);
         } else {
-            self.merge_many(scratch);
+            self.merge_many(word, scratch, out);
         }
-        out.extend(scratch.parts.iter().map(|part| part.id));
     }
 
-    fn merge_few(&self, parts: &mut Vec<Part>) {
+    fn merge_few(&self, word: &[u8], few: &mut Few, out: &mut Vec<u32>) {
+        let Few { ids, keys, links } = few;
+        let length = word.len();
+        for (at, &byte) in word.iter().enumerate() {
+            ids[at] = self.bytes[usize::from(byte)];
+            keys[at] = word.get(at + 1).map_or(NONE, |&next| key(self.byte_rank(byte, next), at));
+            links[at] = (at.wrapping_sub(1).min(FEW) as u8, at as u8 + 1);
+        }
         loop {
-            let (mut at, mut rank) = (0, NONE);
-            for (place, part) in parts.iter().enumerate() {
-                if part.rank < rank {
-                    (at, rank) = (place, part.rank);
-                }
+            let least = keys[..length].iter().fold(NONE, |least, &key| least.min(key));
+            if least == NONE {
+                break;
             }
-            if rank == NONE {
-                return;
+            let at = least as usize % FEW;
+            let (before, gone) = links[at];
+            let next = links[usize::from(gone) % FEW].1;
+            let id = self.product(least >> PLACE_BITS);
+            ids[at] = id;
+            links[at].1 = next;
+            keys[usize::from(gone) % FEW] = NONE;
+            let (before, next) = (usize::from(before), usize::from(next));
+            keys[at] = NONE;
+            if next < length {
+                links[next].0 = at as u8;
+                keys[at] = key(self.rank(id, ids[next]), at);
             }
-            parts[at].id = self.products[rank as usize];
-            parts[at].rank = match parts.get(at + 2) {
-                Some(next) => self.rank(parts[at].id, next.id),
-                None => NONE,
-            };
-            parts.remove(at + 1);
-            if at > 0 {
-                parts[at - 1].rank = self.rank(parts[at - 1].id, parts[at].id);
+            if before < FEW {
+                keys[before] = key(self.rank(ids[before], id), before);
             }
+        }
+        let mut at = 0;
+        while at < length {
+            out.push(ids[at]);
+            at = usize::from(links[at].1);
         }
     }
 
     /// Takes the pairs from a queue, for words of any length in O(N log N).
-    fn merge_many(&self, scratch: &mut MergeScratch) {
+    fn merge_many(&self, word: &[u8], scratch: &mut MergeScratch, out: &mut Vec<u32>) {
         const END: u32 = u32::MAX;
         const GONE: u32 = u32::MAX - 1;
-        let MergeScratch { parts, links, queue } = scratch;
+        let MergeScratch { parts, links, queue, .. } = scratch;
+        parts.clear();
+        let pairs = word.windows(2).map(|pair| self.byte_rank(pair[0], pair[1]));
+        let ranks = pairs.chain([NONE]);
+        let ids = word.iter().map(|&byte| self.bytes[usize::from(byte)]);
+        parts.extend(ids.zip(ranks).map(|(id, rank)| Part { id, rank }));
         let last = parts.len() as u32 - 1;
         links.clear();
         links.extend(
@@ -185,7 +238,7 @@ impl Bpe {
             }
             let (before, gone) = links[place];
             let next = links[gone as usize].1;
-            parts[place].id = self.products[rank as usize];
+            parts[place].id = self.product(rank);
             links[gone as usize].1 = GONE;
             links[place].1 = next;
             parts[place].rank = NONE;
@@ -198,13 +251,10 @@ impl Bpe {
             }
         }
         let mut at = 0;
-        let mut kept = 0;
         while at != END {
-            parts[kept] = parts[at as usize];
-            kept += 1;
+            out.push(parts[at as usize].id);
             at = links[at as usize].1;
         }
-        parts.truncate(kept);
     }
 
     fn rerank(
@@ -220,6 +270,43 @@ impl Bpe {
             queue.push(Reverse((rank, left)));
         }
     }
+}
+
+impl Products {
+    fn of(listed: Vec<u32>) -> Self {
+        let first = listed.first().copied().unwrap_or(0);
+        match listed.iter().zip(first..).all(|(&id, expected)| id == expected) {
+            true => Self::InOrder(first),
+            false => Self::Listed(listed),
+        }
+    }
+}
+
+/// A rank above a place.
+#[inline]
+fn key(rank: u32, place: usize) -> u32 {
+    if rank == NONE { NONE } else { rank << PLACE_BITS | place as u32 }
+}
+
+/// The pair of each merge in its slot, and what each becomes.
+fn read_pairs(known: &Vocabulary<'_>, merges: &str) -> Result<(Vec<u64>, Vec<u32>), String> {
+    let (mut found, mut products): (Vec<u64>, Vec<u32>) = Default::default();
+    let mut joined = String::new();
+    let id = |token: &str| {
+        known.get(token).copied().ok_or_else(|| format!("a merge of `{token}`, which is no token"))
+    };
+    read_merges(merges, |left, right| {
+        joined.clear();
+        joined.push_str(left);
+        joined.push_str(right);
+        if products.len() == MAX_MERGES {
+            return Err(format!("more than {MAX_MERGES} merges"));
+        }
+        found.push(slot(id(left)?, id(right)?, products.len() as u32));
+        products.push(id(&joined)?);
+        Ok(())
+    })?;
+    Ok((found, products))
 }
 
 fn slot(left: u32, right: u32, rank: u32) -> u64 {
@@ -269,7 +356,7 @@ mod tests {
             let ranks = ids.windows(2).map(|pair| bpe.rank(pair[0], pair[1]));
             match ranks.enumerate().min_by_key(|&(at, rank)| (rank, at)) {
                 Some((at, rank)) if rank != NONE => {
-                    ids[at] = bpe.products[rank as usize];
+                    ids[at] = bpe.product(rank);
                     ids.remove(at + 1);
                 }
                 _ => return ids,

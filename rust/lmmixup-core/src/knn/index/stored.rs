@@ -3,7 +3,6 @@
 use half::f16;
 use usearch::{Index as Graph, IndexOptions, MetricKind, ScalarKind, VectorType};
 
-use crate::knn::codes::encode;
 use crate::knn::kernels::Kernels;
 use crate::{Error, Result};
 
@@ -45,7 +44,9 @@ impl Stored {
             }
             Storage::I8 => {
                 let mut codes = vec![0; row.len()];
-                encode(row, inverse, &mut codes);
+                if inverse > 0.0 {
+                    Kernels::best().encode(row, &mut codes);
+                }
                 Self::I8(codes)
             }
         }

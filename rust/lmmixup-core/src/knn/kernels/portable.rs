@@ -2,10 +2,32 @@
 
 use half::f16;
 
-use super::{Band, GROUP, Kernels, PANEL, TILE_ROWS, Tile};
+mod hadamard;
 
-pub(super) static KERNELS: Kernels =
-    Kernels { name: "portable", tile, filter, dot, dot_i8, dot_f16, dots_i8 };
+pub(super) use hadamard::hadamard;
+
+use super::{Band, Encoded, GROUP, Kernels, PANEL, TILE_ROWS, Tile};
+
+/// Sums that are kept side by side, so that the processor need not wait for one addition before the
+/// next.
+const LANES: usize = 16;
+
+/// Added to a value below 2²², it leaves no room for a fraction: the sum is rounded to a whole
+/// number, ties to even, which then stands in its lowest bits.
+const WHOLE: f32 = 12_582_912.0;
+
+pub(super) static KERNELS: Kernels = Kernels {
+    name: "portable",
+    tile,
+    filter,
+    dot,
+    dot_i8,
+    dot_f16,
+    dots_i8,
+    square_length,
+    hadamard,
+    encode,
+};
 
 /// # Safety
 /// `rows` point to `depth` codes each, `panel` to `depth × PANEL`.
@@ -95,4 +117,69 @@ pub(super) unsafe fn dots_i8(left: &[i8], right: &[i8]) -> [i32; 3] {
         sums[2] += b * b;
     }
     sums
+}
+
+/// # Safety
+/// None needed; unsafe to have the type of the table.
+#[inline(always)]
+pub(super) unsafe fn square_length(row: &[f32]) -> f64 {
+    let mut sums = [0.0_f64; LANES];
+    let (chunks, rest) = row.as_chunks::<LANES>();
+    for values in chunks {
+        for (sum, &value) in sums.iter_mut().zip(values) {
+            *sum += f64::from(value) * f64::from(value);
+        }
+    }
+    for (sum, &value) in sums.iter_mut().zip(rest) {
+        *sum += f64::from(value) * f64::from(value);
+    }
+    sums.iter().sum()
+}
+
+/// # Safety
+/// None needed; unsafe to have the type of the table.
+#[inline(always)]
+pub(super) unsafe fn encode(row: &[f32], codes: &mut [i8]) -> Encoded {
+    let largest = largest(row);
+    if largest == 0.0 {
+        codes.fill(0);
+        return Encoded { largest, sum: 0, square_error: 0.0 };
+    }
+    let scale = 127.0 / largest;
+    let (mut sums, mut errors) = ([0_i32; LANES], [0.0_f32; LANES]);
+    let mut round = |at: usize, value: f32| {
+        let value = value * scale;
+        let whole = value + WHOLE;
+        let code = whole.to_bits().wrapping_sub(WHOLE.to_bits()) as i32;
+        // Both have no bits below the value's last: exact.
+        let wrong = value - (whole - WHOLE);
+        sums[at] += code;
+        errors[at] += wrong * wrong;
+        code as i8
+    };
+    let ((chunks, rest), (code_chunks, code_rest)) = (row.as_chunks(), codes.as_chunks_mut());
+    for (values, codes) in chunks.iter().zip(code_chunks) {
+        let values: &[f32; LANES] = values;
+        let codes: &mut [i8; LANES] = codes;
+        for at in 0..LANES {
+            codes[at] = round(at, values[at]);
+        }
+    }
+    for (at, (code, &value)) in code_rest.iter_mut().zip(rest).enumerate() {
+        *code = round(at, value);
+    }
+    Encoded { largest, sum: sums.iter().sum(), square_error: errors.iter().sum() }
+}
+
+/// The largest value, whatever its sign.
+#[inline(always)]
+fn largest(row: &[f32]) -> f32 {
+    let mut largest = [0.0_f32; LANES];
+    let (chunks, rest) = row.as_chunks::<LANES>();
+    for values in chunks {
+        for (largest, value) in largest.iter_mut().zip(values) {
+            *largest = if value.abs() > *largest { value.abs() } else { *largest };
+        }
+    }
+    largest.into_iter().chain(rest.iter().map(|value| value.abs())).fold(0.0, f32::max)
 }

@@ -3,7 +3,6 @@
 use std::io::Write;
 
 use super::lanes::{BLOCK, Base, Lanes};
-use super::marks::Carry;
 use super::strings::hex4;
 use super::{Escapes, Value};
 
@@ -144,21 +143,6 @@ fn write_escape(byte: u8, out: &mut Vec<u8>) {
     out.extend_from_slice(&[b'\\', letter]);
 }
 
-/// Bytes of what a body says that [`escape_onto`] wrote, or that has [`Escapes::Short`] at most.
-pub fn said_length(body: &str) -> usize {
-    let bytes = body.as_bytes();
-    let (whole, rest) = bytes.as_chunks::<BLOCK>();
-    let mut carry = Carry::default();
-    let mut escapes = |block| {
-        let lanes = Base::load(block);
-        // A short escape takes one byte more than what it says, another control character five.
-        let escaped = carry.escaped(lanes.equal(b'\\'));
-        escaped.count_ones() + 4 * (escaped & lanes.equal(b'u')).count_ones()
-    };
-    let num_escapes: u32 = whole.iter().map(&mut escapes).sum();
-    bytes.len() - (num_escapes + escapes(&padded(rest))) as usize
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -169,7 +153,6 @@ mod tests {
         let mut body = String::new();
         escape_onto(text, &mut body);
         assert_eq!(is_own_body(text), body == text);
-        assert_eq!(said_length(&body), text.len());
         let escapes = if body == text { Escapes::None } else { Escapes::Any };
         let value = Value { kind: super::super::Kind::String, text: &body, escapes };
         assert_eq!(unescape(&value), text);

@@ -3,6 +3,8 @@
 #[cfg(target_arch = "x86_64")]
 use std::arch::x86_64::{__m128i, __m512i};
 
+use super::marks::AT_ONCE;
+
 /// Bytes of a block: as many as a `u64` has bits.
 pub(super) const BLOCK: usize = 64;
 
@@ -14,6 +16,18 @@ pub(super) trait Lanes: Copy {
     fn equal(self, byte: u8) -> u64;
     /// Which bytes are below a space.
     fn control(self) -> u64;
+
+    /// Twice the places of the first marks, counted from `start`, and 1 more where `escaped` has
+    /// them too; what stands behind the last means nothing. Returns the marks that are left.
+    #[inline(always)]
+    fn places(mut marks: u64, escaped: u64, start: u32, places: &mut [u32; AT_ONCE]) -> u64 {
+        for place in places {
+            let at = marks.trailing_zeros();
+            *place = (start + at) << 1 | (escaped >> (at % BLOCK as u32)) as u32 & 1;
+            marks &= marks.wrapping_sub(1);
+        }
+        marks
+    }
 }
 
 /// What this machine has for certain.
@@ -23,7 +37,7 @@ pub(super) type Base = Sse2;
 #[cfg(not(target_arch = "x86_64"))]
 pub(super) type Base = Words;
 
-/// One instruction a question. May be used only where AVX-512 BW was found.
+/// One instruction a question. May be used only where AVX-512 BW and VBMI2, and BMI2, were found.
 #[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy)]
 pub(super) struct Avx512(__m512i);
@@ -49,6 +63,34 @@ impl Lanes for Avx512 {
         use std::arch::x86_64::{_mm512_cmplt_epu8_mask, _mm512_set1_epi8};
         // SAFETY: as above.
         unsafe { _mm512_cmplt_epu8_mask(self.0, _mm512_set1_epi8(0x20)) }
+    }
+
+    #[inline(always)]
+    fn places(marks: u64, escaped: u64, start: u32, places: &mut [u32; AT_ONCE]) -> u64 {
+        use std::arch::x86_64::{
+            _mm512_add_epi32, _mm512_castsi512_si128, _mm512_cvtepu8_epi32, _mm512_loadu_epi8,
+            _mm512_mask_add_epi32, _mm512_maskz_compress_epi8, _mm512_set1_epi32,
+            _mm512_storeu_epi32, _pdep_u64, _pext_u64,
+        };
+        const TWICE: [u8; BLOCK] = {
+            let mut twice = [0; BLOCK];
+            let mut at = 0;
+            while at < BLOCK {
+                twice[at] = 2 * at as u8;
+                at += 1;
+            }
+            twice
+        };
+        // SAFETY: as above; the places have 64 bytes.
+        unsafe {
+            let first = _mm512_maskz_compress_epi8(marks, _mm512_loadu_epi8(TWICE.as_ptr().cast()));
+            let first = _mm512_cvtepu8_epi32(_mm512_castsi512_si128(first));
+            let first = _mm512_add_epi32(first, _mm512_set1_epi32((2 * start).cast_signed()));
+            let odd = _pext_u64(escaped, marks) as u16;
+            let first = _mm512_mask_add_epi32(first, odd, first, _mm512_set1_epi32(1));
+            _mm512_storeu_epi32(places.as_mut_ptr().cast(), first);
+            marks & !_pdep_u64(u64::from(u16::MAX), marks)
+        }
     }
 }
 

@@ -7,8 +7,8 @@ use super::lanes::{BLOCK, Base, Lanes};
 
 /// Bytes that are looked at in one go.
 const WINDOW: usize = 128 * BLOCK;
-/// Marks that are written at once, needed or not.
-const AT_ONCE: usize = 4;
+/// Places that are written at once, needed or not.
+pub(super) const AT_ONCE: usize = 16;
 
 /// A byte that a string cannot simply go on over: a quote without a backslash before it, a
 /// control character, or what follows a backslash if it is none of `"\bfnrt`.
@@ -38,7 +38,7 @@ pub(super) struct Marks<'a> {
 
 /// What a block has to know of those before it.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Carry {
+struct Carry {
     /// Its first byte follows a backslash that counts.
     is_escaped: bool,
     /// A backslash has come since the last mark.
@@ -92,6 +92,7 @@ impl<'a> Marks<'a> {
         self.num_found = 0;
         #[cfg(target_arch = "x86_64")]
         if is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512vbmi2")
             && is_x86_feature_detected!("bmi1")
             && is_x86_feature_detected!("bmi2")
             && is_x86_feature_detected!("popcnt")
@@ -106,7 +107,7 @@ impl<'a> Marks<'a> {
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512bw,bmi1,bmi2,popcnt")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi2,bmi1,bmi2,popcnt")]
 fn look_avx512(window: &[u8], found: &mut [u32], carry: &mut Carry) -> usize {
     look_with::<Avx512>(window, found, carry)
 }
@@ -118,13 +119,13 @@ fn look_with<L: Lanes>(window: &[u8], found: &mut [u32], carry: &mut Carry) -> u
     let mut num_found = 0;
     for (number, block) in whole.iter().enumerate() {
         let marks = carry.marks(L::load(block));
-        num_found += write(number, marks, &mut found[num_found..]);
+        num_found += write::<L>(number, marks, &mut found[num_found..]);
     }
     if !rest.is_empty() {
         let (marks, escaped) = carry.marks(L::load(&padded(rest)));
         // A backslash at the end would mark the first space behind the text.
         let within = u64::MAX >> (BLOCK - rest.len());
-        num_found += write(whole.len(), (marks & within, escaped), &mut found[num_found..]);
+        num_found += write::<L>(whole.len(), (marks & within, escaped), &mut found[num_found..]);
     }
     num_found
 }
@@ -154,7 +155,7 @@ impl Carry {
     /// backslashes runs through those runs and marks their ends, so that both kinds of runs can be
     /// told apart (Langdale and Lemire, "Parsing gigabytes of JSON per second", 2019).
     #[inline(always)]
-    pub(super) fn escaped(&mut self, backslashes: u64) -> u64 {
+    fn escaped(&mut self, backslashes: u64) -> u64 {
         const EVEN: u64 = 0x5555_5555_5555_5555;
         let before = u64::from(self.is_escaped);
         let backslashes = backslashes & !before;
@@ -168,18 +169,13 @@ impl Carry {
 
 /// Writes the places of the marks of a block; returns how many they are.
 #[inline(always)]
-fn write(number: usize, (mut marks, escaped): (u64, u64), found: &mut [u32]) -> usize {
+fn write<L: Lanes>(number: usize, (mut marks, escaped): (u64, u64), found: &mut [u32]) -> usize {
     let count = marks.count_ones() as usize;
     let start = (number * BLOCK) as u32;
-    let mut written = 0;
+    let (places, _) = found.as_chunks_mut::<AT_ONCE>();
     // A loop that ends where the marks do would be guessed wrong at most blocks.
-    while written == 0 || written < count {
-        for place in &mut found[written..written + AT_ONCE] {
-            let at = marks.trailing_zeros();
-            *place = (start + at) << 1 | (escaped >> (at % BLOCK as u32)) as u32 & 1;
-            marks &= marks.wrapping_sub(1);
-        }
-        written += AT_ONCE;
+    for places in &mut places[..count.div_ceil(AT_ONCE).max(1)] {
+        marks = L::places(marks, escaped, start, places);
     }
     count
 }

@@ -14,7 +14,7 @@ mod strings;
 #[cfg(test)]
 mod tests;
 
-pub use bodies::{body_of, escape_onto, is_own_body, said_length, unescape, unescape_onto};
+pub use bodies::{body_of, escape_onto, is_own_body, unescape, unescape_onto};
 pub use scanner::Scanner;
 
 /// Deepest nesting that is accepted; Python's own parser stops near 1,000.

@@ -104,25 +104,31 @@ impl<'a> Scanner<'a> {
     ///
     /// # Errors
     /// The first [`Fault`].
+    #[inline(always)]
     pub fn value(&mut self) -> Result<Value<'a>, Fault> {
         self.space();
+        if self.peek() == Some(b'"') {
+            self.at += 1;
+            let (text, escapes) = self.string()?;
+            return Ok(Value { kind: Kind::String, text, escapes });
+        }
         let start = self.at;
-        let kind = match self.peek() {
-            Some(b'"') => {
-                self.at += 1;
-                let (text, escapes) = self.string()?;
-                return Ok(Value { kind: Kind::String, text, escapes });
-            }
-            Some(b'{') => self.nested(Kind::Object)?,
-            Some(b'[') => self.nested(Kind::Array)?,
-            Some(b't') => self.word("true", Kind::Bool)?,
-            Some(b'f') => self.word("false", Kind::Bool)?,
-            Some(b'n') => self.word("null", Kind::Null)?,
-            Some(b'-' | b'0'..=b'9') => self.number()?,
-            _ => return Err(self.fault("a JSON value")),
-        };
+        let kind = self.no_string()?;
         let text = self.text.get(start..self.at).unwrap_or_default();
         Ok(Value { kind, text, escapes: Escapes::None })
+    }
+
+    #[inline(never)]
+    fn no_string(&mut self) -> Result<Kind, Fault> {
+        match self.peek() {
+            Some(b'{') => self.nested(Kind::Object),
+            Some(b'[') => self.nested(Kind::Array),
+            Some(b't') => self.word("true", Kind::Bool),
+            Some(b'f') => self.word("false", Kind::Bool),
+            Some(b'n') => self.word("null", Kind::Null),
+            Some(b'-' | b'0'..=b'9') => self.number(),
+            _ => Err(self.fault("a JSON value")),
+        }
     }
 
     /// Skips an object or array without recursion, checking everything inside.
@@ -148,7 +154,7 @@ impl<'a> Scanner<'a> {
                     }
                 }
                 _ => {
-                    self.scalar()?;
+                    self.value()?;
                 }
             }
             if self.close(&mut open)? {
@@ -198,20 +204,6 @@ impl<'a> Scanner<'a> {
         self.string()?;
         self.space();
         self.expect(b':', "`:` after the field name")
-    }
-
-    fn scalar(&mut self) -> Result<(), Fault> {
-        match self.peek() {
-            Some(b'"') => {
-                self.at += 1;
-                self.string().map(drop)
-            }
-            Some(b't') => self.word("true", Kind::Bool).map(drop),
-            Some(b'f') => self.word("false", Kind::Bool).map(drop),
-            Some(b'n') => self.word("null", Kind::Null).map(drop),
-            Some(b'-' | b'0'..=b'9') => self.number().map(drop),
-            _ => Err(self.fault("a JSON value")),
-        }
     }
 
     fn word(&mut self, word: &'static str, kind: Kind) -> Result<Kind, Fault> {

@@ -1,27 +1,42 @@
 //! Strings: where they end, and whether their escapes are right.
 
+use super::marks::Mark;
 use super::{Escapes, Fault, Scanner};
 
 impl<'a> Scanner<'a> {
     /// The body of a string whose opening quote was read, and what it has of escapes.
-    #[inline]
+    // What a call gives back through memory is waited for; so this is no call, and the rare case
+    // gives back little.
+    #[inline(always)]
     pub(super) fn string(&mut self) -> Result<(&'a str, Escapes), Fault> {
-        let bytes = self.text.as_bytes();
         let start = self.at;
+        let escapes = match self.marks.take(self.start + start) {
+            Some(mark) if self.text.as_bytes().get(mark.at - self.start) == Some(&b'"') => {
+                self.at = mark.at - self.start + 1;
+                if mark.escaped { Escapes::Short } else { Escapes::None }
+            }
+            mark => self.to_the_end(mark)?,
+        };
+        Ok((self.text.get(start..self.at - 1).unwrap_or_default(), escapes))
+    }
+
+    /// Goes behind the end of a string from its first mark on.
+    #[inline(never)]
+    fn to_the_end(&mut self, mut mark: Option<Mark>) -> Result<Escapes, Fault> {
+        let (bytes, start) = (self.text.as_bytes(), self.at);
         let mut escapes = Escapes::None;
         loop {
-            let mark = self.marks.take(self.start + self.at);
-            let Some(mark) = mark.filter(|mark| mark.at < self.start + bytes.len()) else {
+            let Some(found) = mark.filter(|mark| mark.at < self.start + bytes.len()) else {
                 return Err(self.unterminated(mark.is_some()));
             };
-            if mark.escaped && escapes == Escapes::None {
+            if found.escaped && escapes == Escapes::None {
                 escapes = Escapes::Short;
             }
-            let at = mark.at - self.start;
+            let at = found.at - self.start;
             match bytes[at] {
                 b'"' => {
                     self.at = at + 1;
-                    return Ok((self.text.get(start..at).unwrap_or_default(), escapes));
+                    return Ok(escapes);
                 }
                 b'\0'..=0x1F if num_backslashes(&bytes[start..at]).is_multiple_of(2) => {
                     self.at = at;
@@ -34,6 +49,7 @@ impl<'a> Scanner<'a> {
                     self.escape()?;
                 }
             }
+            mark = self.marks.take(self.start + self.at);
         }
     }
 
