@@ -1,6 +1,6 @@
 """How a judge errs, from the agreement of a record with its two nearest neighbours (HOC).
 
-Letters of shapes: N records, C classes of ratings, K neighbours, R rows.
+Shapes: N records, C classes of ratings, K neighbours, R rows.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Which ratings are probably wrong, and what they should be.
 
-Letters of shapes: N records, C classes of ratings, K neighbours.
+Shapes: N records, C classes of ratings, K neighbours.
 """
 
 from __future__ import annotations

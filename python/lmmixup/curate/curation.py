@@ -94,44 +94,13 @@ def curate(
         num_threads=num_threads,
         on_progress=reporter,
     )
-    is_paper = config.method == "paper"
-    coherence_MN = region_coherence(
-        vectors_ND, classes_N, found.idx_QK, seed=config.seed, num_threads=num_threads
-    )
-
-    def transitions(classes: npt.NDArray[np.int64]) -> Transitions:
-        if is_paper:
-            return fit_transitions(
-                count_consensuses(classes, found.idx_QK, len(values_C)), tied=True
-            )
-        return Transitions.mean(
-            [
-                fit_transitions(
-                    count_consensuses(
-                        classes,
-                        found.idx_QK,
-                        len(values_C),
-                        coherent_rows(coherence_N),
-                        num_nearest=NUM_NEAREST,
-                    )
-                )
-                for coherence_N in coherence_MN
-            ]
+    if config.method == "paper":
+        before, fixed, after = _as_published(classes_N, found, len(values_C), config)
+    else:
+        coherence_MN = region_coherence(
+            vectors_ND, classes_N, found.idx_QK, seed=config.seed, num_threads=num_threads
         )
-
-    before = transitions(classes_N)
-    fixed = (
-        correct_by_votes(classes_N, found.idx_QK, len(values_C), confidence=config.least_confidence)
-        if is_paper
-        else correct(
-            classes_N,
-            found.idx_QK,
-            found.sim_QK,
-            coherence_MN.mean(axis=0),
-            before,
-            confidence=config.least_confidence,
-        )
-    )
+        before, fixed, after = _by_posterior(classes_N, found, len(values_C), coherence_MN, config)
     whole = clusterability(count_consensuses(classes_N, found.idx_QK, len(values_C)))
     warnings = list(_warnings(values_C, classes_N, whole))
     for warning in warnings:
@@ -142,11 +111,62 @@ def curate(
         fixed.confidence_N,
         fixed.is_changed_N,
         before,
-        transitions(fixed.classes_N),
+        after,
         whole,
         warnings,
         _figures(fixed, whole, found),
     )
+
+
+def _as_published(
+    classes_N: npt.NDArray[np.int64],
+    found: ops.Neighbours,
+    num_classes: int,
+    config: CurateConfig,
+) -> tuple[Transitions, Corrections, Transitions]:
+    """Transitions before, corrections and transitions after, by the whole pool and by votes."""
+
+    def fit(classes: npt.NDArray[np.int64]) -> Transitions:
+        return fit_transitions(count_consensuses(classes, found.idx_QK, num_classes), tied=True)
+
+    fixed = correct_by_votes(
+        classes_N, found.idx_QK, num_classes, confidence=config.least_confidence
+    )
+    return fit(classes_N), fixed, fit(fixed.classes_N)
+
+
+def _by_posterior(
+    classes_N: npt.NDArray[np.int64],
+    found: ops.Neighbours,
+    num_classes: int,
+    coherence_MN: npt.NDArray[np.float64],
+    config: CurateConfig,
+) -> tuple[Transitions, Corrections, Transitions]:
+    """The same by coherent regions, a mean over their draws, and by the most probable class."""
+
+    def fit(classes: npt.NDArray[np.int64]) -> Transitions:
+        draws = (
+            count_consensuses(
+                classes,
+                found.idx_QK,
+                num_classes,
+                coherent_rows(coherence_N),
+                num_nearest=NUM_NEAREST,
+            )
+            for coherence_N in coherence_MN
+        )
+        return Transitions.mean([fit_transitions(counts) for counts in draws])
+
+    before = fit(classes_N)
+    fixed = correct(
+        classes_N,
+        found.idx_QK,
+        found.sim_QK,
+        coherence_MN.mean(axis=0),
+        before,
+        confidence=config.least_confidence,
+    )
+    return before, fixed, fit(fixed.classes_N)
 
 
 def classes_of(

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy as np
+    import numpy.typing as npt
     import pyarrow as pa
 
     from lmmixup.ops import OnProgress
@@ -22,7 +23,7 @@ def embed_lexical(
     fit_on: pa.Array | pa.ChunkedArray | None = None,
     num_threads: int = 0,
     on_progress: OnProgress | None = None,
-) -> np.ndarray:
+) -> npt.NDArray[np.float32]:
     """Vectors from hashed, idf-weighted words and character n-grams.
 
     Args:
@@ -66,7 +67,7 @@ def embed_static(
     drop_unknown: bool = False,
     num_threads: int = 0,
     on_progress: OnProgress | None = None,
-) -> np.ndarray:
+) -> npt.NDArray[np.float32]:
     """Vectors from a static model: the mean of a text's token vectors.
 
     Args:
@@ -74,7 +75,7 @@ def embed_static(
         tokenizer: A `tokenizer.json`.
         weights: A safetensors file with `embeddings` (model2vec, with its `weights` and
             `mapping`) or `embedding.weight` (wordllama).
-        max_tokens: Tokens of a text that count, ≥ 1; `None` takes all.
+        max_tokens: Tokens of a text that count, at least 1; `None` takes all.
         drop_unknown: Leave out the unknown token, as model2vec does.
         num_threads: Threads; 0 takes all.
         on_progress: Called with phase, done and total some ten times a second.

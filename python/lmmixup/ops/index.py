@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from lmmixup import _rust
 from lmmixup.errors import ArgumentError, DataError, FileError, OutputExistsError
-from lmmixup.ops.knn import Neighbours, check_vectors, measure_recall
+from lmmixup.ops.checks import check_least, check_vectors
+from lmmixup.ops.knn import Neighbours, measure_recall
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -128,13 +129,9 @@ class Index:
             O(N log N expansion D). Rows of zeros are in no graph; they have cosine 0.
         """
         check_vectors("vectors", vectors_ND)
-        for name, value, least in (
-            ("connectivity", connectivity, 2),
-            ("expansion", expansion, 1),
-            ("num_threads", num_threads, 0),
-        ):
-            if value < least:
-                raise ArgumentError(f"{name} must be at least {least}, got {value}")
+        check_least(2, connectivity=connectivity)
+        check_least(1, expansion=expansion)
+        check_least(0, num_threads=num_threads)
         graph = _rust.Index.build(
             vectors_ND,
             dtype=dtype,
@@ -271,14 +268,8 @@ class Index:
             O(Q log N expansion D) about. Same result at any number of threads.
         """
         check_vectors("queries", queries_QD)
-        for name, value, least in (
-            ("k", k, 1),
-            ("expansion", expansion, 1),
-            ("recall_sample", recall_sample, 0),
-            ("num_threads", num_threads, 0),
-        ):
-            if value < least:
-                raise ArgumentError(f"{name} must be at least {least}, got {value}")
+        check_least(1, k=k, expansion=expansion)
+        check_least(0, recall_sample=recall_sample, num_threads=num_threads)
         if recall_sample and self._vectors_ND is None:
             raise ArgumentError("recall_sample needs the vectors; pass them to Index.open")
         idx_QK, sim_QK = self._graph.search(

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 
 from lmmixup import _rust
-from lmmixup.errors import ArgumentError, DataError
+from lmmixup.errors import ArgumentError
 from lmmixup.ops import triton
+from lmmixup.ops.checks import check_least, check_queries, check_vectors
 
 if TYPE_CHECKING:
     import numpy.typing as npt
@@ -94,9 +95,8 @@ class Prepared:
             DataError: As `knn` says.
             ArgumentError: `k` is out of range, or `triton` cannot run here.
         """
-        _check_queries(queries_QD, self.vectors_ND)
-        if k < 1:
-            raise ArgumentError(f"k must be at least 1, got {k}")
+        check_queries(queries_QD, self.vectors_ND)
+        check_least(1, k=k)
         if whole_method(method, self.vectors_ND, len(queries_QD), k) == "triton":
             idx_QK, sim_QK = self._on_gpu.nearest(k, queries_QD, on_progress=on_progress)
             return Neighbours(idx_QK, sim_QK, "triton", 1.0, 0)
@@ -186,17 +186,9 @@ def knn(
     """
     check_vectors("vectors", vectors_ND)
     if queries_QD is not None:
-        _check_queries(queries_QD, vectors_ND)
-    for name, value, least in (
-        ("k", k, 1),
-        ("cell_size", cell_size, 1),
-        ("overlap", overlap, 1),
-        ("recall_sample", recall_sample, 0),
-        ("num_threads", num_threads, 0),
-        ("seed", seed, 0),
-    ):
-        if value < least:
-            raise ArgumentError(f"{name} must be at least {least}, got {value}")
+        check_queries(queries_QD, vectors_ND)
+    check_least(1, k=k, cell_size=cell_size, overlap=overlap)
+    check_least(0, recall_sample=recall_sample, num_threads=num_threads, seed=seed)
     if method not in ("auto", "exact", "blocks", "usearch", "triton"):
         raise ArgumentError(
             f"method must be auto, exact, blocks, usearch or triton, got {method!r}"
@@ -208,13 +200,11 @@ def knn(
     if method == "triton":
         check_gpu("method", vectors_ND, k)
         idx_QK, sim_QK = triton.nearest(vectors_ND, k, queries_QD, on_progress=on_progress)
-        return Neighbours(idx_QK, sim_QK, "triton", 1.0, 0)
-    if method == "exact":
+    elif method == "exact":
         idx_QK, sim_QK = _rust.knn_exact(
             vectors_ND, queries_QD, k, num_threads=num_threads, on_progress=on_progress
         )
-        return Neighbours(idx_QK, sim_QK, "exact", 1.0, 0)
-    if method == "usearch":
+    elif method == "usearch":
         idx_QK, sim_QK = _by_graph(vectors_ND, k, queries_QD, num_threads, on_progress)
     else:
         idx_QK, sim_QK = _rust.knn_blocks(
@@ -226,8 +216,8 @@ def knn(
             num_threads=num_threads,
             on_progress=on_progress,
         )
-    recall, num_sampled = None, 0
-    if recall_sample:
+    recall, num_sampled = (1.0 if method in ("exact", "triton") else None), 0
+    if recall_sample and recall is None:
         recall, num_sampled = measure_recall(
             vectors_ND,
             queries_QD,
@@ -373,34 +363,3 @@ def measure_recall(
         return 1.0, num
     hits = sim_QK[rows, :wanted] >= true_SK[:, wanted - 1 : wanted]
     return float(hits.mean()), num
-
-
-def _check_queries(
-    queries_QD: npt.NDArray[np.float32], vectors_ND: npt.NDArray[np.float32]
-) -> None:
-    check_vectors("queries", queries_QD)
-    if queries_QD.shape[1] != vectors_ND.shape[1]:
-        raise DataError(
-            f"queries must have the dimension of the pool, {vectors_ND.shape[1]}, "
-            f"got {queries_QD.shape[1]}; were they made by the same embedder?"
-        )
-
-
-def check_vectors(name: str, vectors: npt.NDArray[np.float32]) -> None:
-    """Refuses what the compiled functions could only take by a copy.
-
-    Args:
-        name: What messages call them.
-        vectors: Must be (N, D) float32, C-contiguous, D >= 1.
-
-    Raises:
-        DataError: They are not; says how to convert them.
-    """
-    if vectors.ndim != 2 or vectors.shape[1] == 0:
-        raise DataError(f"{name} must be 2-D (N, D) with D >= 1, got shape {vectors.shape}")
-    if vectors.dtype != np.float32 or not vectors.flags.c_contiguous:
-        layout = "C-contiguous" if vectors.flags.c_contiguous else "strided"
-        raise DataError(
-            f"{name} must be C-contiguous float32, got {layout} {vectors.dtype}; "
-            f"pass np.ascontiguousarray({name}, np.float32)"
-        )

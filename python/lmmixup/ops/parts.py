@@ -1,11 +1,11 @@
-"""Families by cosine, a part of the pool at a time, where it is known what can be one family.
+"""Families, a part of the pool at a time, where it is known what can be one family.
 
 Shapes: N records, M records in components of several, P parts.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 import pyarrow as pa
@@ -15,12 +15,17 @@ from lmmixup.errors import ArgumentError
 from lmmixup.ops.families import Families, KeepRule
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     import numpy.typing as npt
 
     from lmmixup.ops import OnProgress
     from lmmixup.ops.families import Normalize
+
+    Compare: TypeAlias = Callable[
+        [_rust.ExactPool, npt.NDArray[np.int64], dict[str, Any]], Families
+    ]
+    """Finds the families of a part: its texts, (M,) its rows, and the resolved rule for them."""
 
 PART = 4096
 """Records of a part, before its last component: enough that all threads have work."""
@@ -28,27 +33,23 @@ PART = 4096
 
 def families_in_parts(
     batches: Iterable[pa.RecordBatch],
-    vectors_ND: npt.NDArray[np.float32],
     component_N: npt.NDArray[np.int64],
+    compare: Compare,
     *,
-    threshold: float,
     normalize: Normalize,
     rule: KeepRule,
-    earlier: npt.NDArray[np.int64] | None,
     num_threads: int,
     on_progress: OnProgress | None,
 ) -> Families:
-    """The families of `semantic_families`, compared only within parts of whole components.
+    """Families of records that are compared only within parts of whole components.
 
     Args:
-        batches: As in `semantic_families`.
-        vectors_ND: As in `semantic_families`; finite.
+        batches: Records with string columns `prompt`, `completion` and, for ties, `id`.
         component_N: (N,) a number for each record; those of one family have the same.
-        threshold: As in `semantic_families`.
-        normalize: As in `semantic_families`.
-        rule: As in `semantic_families`.
-        earlier: As in `semantic_families`; records of one number are in one component.
-        num_threads: As in `semantic_families`.
+        compare: Finds the families of a part.
+        normalize: How texts are compared for `same_text`, as in `exact_families`.
+        rule: Which records of a family stay.
+        num_threads: Threads that read texts; 0 takes all cores.
         on_progress: Called with phase, parts done and all.
 
     Returns:
@@ -56,16 +57,16 @@ def families_in_parts(
         their order counts, which a part keeps. A record that is alone in its component stays.
 
     Raises:
-        ArgumentError: Not one vector, or one priority, a record.
+        ArgumentError: Not one component, or one priority, a record.
         DataError: A batch lacks a column.
 
     Notes:
-        Beside the vectors 32 M bytes of texts' hashes and a copy of one part's vectors.
+        32 M bytes of texts' hashes, and what `compare` takes for one part.
 
     Source:
         Ours.
     """
-    num_records = len(vectors_ND)
+    num_records = len(component_N)
     part_N = cut(component_N)
     num_parts = int(part_N.max(initial=-1)) + 1
     pools = _read(batches, part_N, num_parts, normalize, num_threads)
@@ -80,17 +81,7 @@ def families_in_parts(
     ends = np.searchsorted(part_N[order], np.arange(num_parts + 1))
     for part, pool in enumerate(pools):
         rows_M = order[ends[part] : ends[part + 1]]
-        families, _ = _rust.semantic_families(
-            pool,
-            vectors_ND[rows_M],
-            threshold,
-            None,
-            _rule_of(resolved, rows_M),
-            None if earlier is None else earlier[rows_M],
-            num_threads,
-            None,
-        )
-        _enter(found, first_N, rows_M, Families(*families))
+        _enter(found, first_N, rows_M, compare(pool, rows_M, _rule_of(resolved, rows_M)))
         if on_progress is not None:
             on_progress("compare within families", part + 1, num_parts)
     firsts, family_N = np.unique(first_N, return_inverse=True)
@@ -101,7 +92,6 @@ def families_in_parts(
         found.similarity,
         found.same_text,
         len(firsts),
-        figures={"search": "triton"},
     )
 
 

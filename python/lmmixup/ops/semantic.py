@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from lmmixup import _rust
 from lmmixup.errors import ArgumentError
 from lmmixup.ops import triton
+from lmmixup.ops.checks import check_least, check_vectors
 from lmmixup.ops.families import Families, KeepRule
-from lmmixup.ops.knn import EXACT_UP_TO, check_gpu, check_vectors, is_for_gpu
+from lmmixup.ops.knn import EXACT_UP_TO, check_gpu, is_for_gpu
 from lmmixup.ops.parts import families_in_parts
 
 if TYPE_CHECKING:
@@ -88,15 +90,8 @@ def semantic_families(
         [-1, 0, -1]
     """
     check_vectors("vectors", vectors_ND)
-    for name, value, least in (
-        ("cell_size", cell_size, 1),
-        ("overlap", overlap, 1),
-        ("recall_sample", recall_sample, 0),
-        ("seed", seed, 0),
-        ("num_threads", num_threads, 0),
-    ):
-        if value < least:
-            raise ArgumentError(f"{name} must be at least {least}, got {value}")
+    check_least(1, cell_size=cell_size, overlap=overlap)
+    check_least(0, recall_sample=recall_sample, seed=seed, num_threads=num_threads)
     if method not in ("auto", "exact", "blocks", "triton"):
         raise ArgumentError(f"method must be auto, exact, blocks or triton, got {method!r}")
     if method == "auto":
@@ -160,17 +155,26 @@ def _by_gpu(
     if on_progress is not None:
         on_progress("compare all pairs on the GPU", 0, 1)
     component_N = triton.components(vectors_ND, threshold, earlier)
-    return families_in_parts(
+
+    def compare(
+        texts: _rust.ExactPool, rows_M: npt.NDArray[np.int64], rule: dict[str, Any]
+    ) -> Families:
+        together = None if earlier is None else earlier[rows_M]
+        families, _ = _rust.semantic_families(
+            texts, vectors_ND[rows_M], threshold, None, rule, together, num_threads, None
+        )
+        return Families(*families)
+
+    found = families_in_parts(
         batches,
-        vectors_ND,
         component_N,
-        threshold=threshold,
+        compare,
         normalize=normalize,
         rule=rule,
-        earlier=earlier,
         num_threads=num_threads,
         on_progress=on_progress,
     )
+    return replace(found, figures=_figures("triton", None))
 
 
 def _figures(method: str, recall: tuple[int, int, int] | None) -> dict[str, Any]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lmmixup.errors import LmmixupError
-from lmmixup.select.language_model import LanguageModel
+from lmmixup.select.language_model import CHUNK, LanguageModel
 from lmmixup.select.pieces import Pieces
 
 if TYPE_CHECKING:
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
 
     from lmmixup.progress import Reporter
     from lmmixup.select.config import SelectConfig
-
-CHUNK = 256
-"""Records whose scores are kept together, so that a killed run need not make them again."""
 
 COMPLEXITY = (
     "You are a helpful assistant. Please identify the complexity score of the following user "
@@ -142,14 +140,12 @@ def _score_turns(
     what: str,
 ) -> npt.NDArray[np.float64]:
     """(T, 2): score of each turn, and 1 where it was cut."""
-    scorers: list[Scorer] = []  # loaded only where a piece is missing
 
-    def make(start: int, stop: int) -> npt.NDArray[np.float64]:
-        if not scorers:
-            scorers.append(Scorer(name, template, max_tokens))
-        return scorers[0].scores(turns[start:stop])
+    @cache  # loaded only where a piece is missing
+    def scorer() -> Scorer:
+        return Scorer(name, template, max_tokens)
 
-    return pieces.of(what, make, len(turns), 2)
+    return pieces.of(what, lambda start, stop: scorer().scores(turns[start:stop]), len(turns), 2)
 
 
 class Scorer:

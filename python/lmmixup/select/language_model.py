@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -77,13 +78,14 @@ def score_pool(
     Source:
         Perplexity as in the paper's baselines; the ratio of both is IFD, arXiv 2308.12032.
     """
-    models: list[LanguageModel] = []  # loaded only where a piece is missing
+
+    @cache  # loaded only where a piece is missing
+    def model() -> LanguageModel:
+        return LanguageModel(str(config.model), config.max_record_tokens)
 
     def losses(start: int, stop: int) -> npt.NDArray[np.float64]:
-        if not models:
-            models.append(LanguageModel(str(config.model), config.max_record_tokens))
         chunk = records.slice(start, stop - start)
-        return models[0].losses(texts_of(chunk, "prompt"), texts_of(chunk, "completion"))
+        return model().losses(texts_of(chunk, "prompt"), texts_of(chunk, "completion"))
 
     whole = Pieces(work, CHUNK, reporter).of("completions", losses, records.num_rows, 3)
     perplexity_N, alone_N = np.exp(whole[:, :2]).astype(np.float32).T

@@ -83,26 +83,7 @@ def run(
         overwrite=overwrite,
         reporter=reporter,
     ) as open_run:
-        tables: dict[str, pa.Table] = {}
-        rankings: dict[str, Ranking] = {}
-        for number, (side, one) in enumerate(pools.items()):
-            tables[side] = pa.Table.from_batches(one.batches(num_threads=num_threads), one.schema)
-            given = Candidates(
-                one,
-                tables[side],
-                config,
-                want[side],
-                number,
-                None if target is None else target.read(TARGET_COLUMNS),
-                open_run.work / side,
-                num_threads,
-                reporter,
-            )
-            rankings[side] = (
-                Ranking(np.zeros(0, np.int64))
-                if want[side] == 0 or tables[side].num_rows == 0
-                else STRATEGIES[config.strategy](given)
-            )
+        tables, rankings = _rank(open_run, pools, target, want, config, num_threads=num_threads)
         have = {side: len(ranking.order_R) for side, ranking in rankings.items()}
         take = available(config, want, have)
         if not any(take.values()):
@@ -116,6 +97,40 @@ def run(
         open_run.counts.input = num_records
         open_run.figures.update(_figures(rankings, want, take, config))
     return open_run.result
+
+
+def _rank(
+    run: StageRun,
+    pools: dict[str, Pool],
+    target: Pool | None,
+    want: dict[str, int | None],
+    config: SelectConfig,
+    *,
+    num_threads: int,
+) -> tuple[dict[str, pa.Table], dict[str, Ranking]]:
+    """The records of each side, and the strategy's order of them."""
+    target_records = None if target is None else target.read(TARGET_COLUMNS)
+    tables: dict[str, pa.Table] = {}
+    rankings: dict[str, Ranking] = {}
+    for number, (side, pool) in enumerate(pools.items()):
+        table = pa.Table.from_batches(pool.batches(num_threads=num_threads), pool.schema)
+        candidates = Candidates(
+            pool=pool,
+            records=table,
+            config=config,
+            num=want[side],
+            side=number,
+            target=target_records,
+            work=run.work / side,
+            num_threads=num_threads,
+            reporter=run.reporter,
+        )
+        has_order = table.num_rows > 0 and want[side] != 0
+        tables[side] = table
+        rankings[side] = (
+            STRATEGIES[config.strategy](candidates) if has_order else Ranking(np.zeros(0, np.int64))
+        )
+    return tables, rankings
 
 
 def _write_selected(
