@@ -74,6 +74,9 @@ class StageRun:
         overwrite: Replace an existing output instead of raising.
         reporter: Where progress goes.
 
+    Attributes:
+        digests: SHA-256 of output files by name, where the stage took it while it wrote them.
+
     Raises:
         OutputExistsError: The output exists and `overwrite` is false.
         FileError: The output's parent cannot be written.
@@ -100,6 +103,7 @@ class StageRun:
         self.reporter = reporter
         self.counts = Counts()
         self.figures: dict[str, Any] = {}
+        self.digests: dict[str, str] = {}
         self._result: StageResult | None = None
         self._partial = PartialFolder(self.output)
         self._sinks: dict[str, ParquetSink] = {}
@@ -307,10 +311,14 @@ class StageRun:
 
     def _describe_outputs(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         paths = sorted(path for path in self.folder.rglob("*") if path.is_file())
+        names = [path.relative_to(self.folder).as_posix() for path in paths]
+
+        def digest_of(name: str) -> str:
+            return self.digests.get(name) or file_sha256(self.folder / name)
+
         with ThreadPoolExecutor(_DIGESTS_AT_ONCE) as aside:
-            digests = list(aside.map(file_sha256, paths))
-        for path, digest in zip(paths, digests, strict=True):
-            name = path.relative_to(self.folder).as_posix()
+            digests = list(aside.map(digest_of, names))
+        for path, name, digest in zip(paths, names, digests, strict=True):
             described: dict[str, Any] = {
                 "sha256": digest,
                 "num_bytes": path.stat().st_size,
