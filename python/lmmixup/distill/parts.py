@@ -34,6 +34,9 @@ BEYOND_LIMIT = "beyond-limit"
 FRAME_BYTES = 110
 """What `contract.messages` puts around a record at most: marks, labels, newlines."""
 
+ROWS_AT_A_TIME = 1024
+"""Rows that are Python's objects at a time, before they are a part of a cluster."""
+
 MOST_BITS = 1 << 27
 """Clusters whose numbers take a bit each: 16 MB of them."""
 
@@ -73,12 +76,8 @@ class Parts:
         cutting: Cutting | None = None,
         num_threads: int = 0,
     ) -> None:
+        check_clustered(pool)
         names = pool.schema.names
-        if "cluster" not in names or not pa.types.is_integer(pool.schema.field("cluster").type):
-            raise ArgumentError(
-                "expected a column 'cluster' with whole numbers, got a pool with "
-                f"{', '.join(names)}; run `lmmixup cluster` first and name its folder"
-            )
         self._license = [
             name
             for name in LICENSES
@@ -113,15 +112,21 @@ class Parts:
     def _rows(self) -> Iterator[tuple[int, Source]]:
         names = [*COLUMNS, *self._license]
         for batch in self._pool.batches(names, num_threads=self._num_threads):
-            start = len(self._fates)
-            self._fates.expect(batch.num_rows)
-            columns = [batch.column(name).to_pylist() for name in names]
-            for row, values in enumerate(zip(*columns, strict=True), start):
-                record_id, source, prompt, completion, task_type, cluster, *license_ = values
-                if cluster is None:
-                    raise DataError(f"record {record_id!r} has no cluster; leave it out")
-                texts = prompt or "", completion or ""
-                yield cluster, Source(row, record_id, source, *texts, task_type, *license_)
+            # Arrow would keep what decoding took, beside all that waits for answers.
+            pa.default_memory_pool().release_unused()
+            for start in range(0, batch.num_rows, ROWS_AT_A_TIME):
+                yield from self._rows_of(batch.slice(start, ROWS_AT_A_TIME))
+
+    def _rows_of(self, batch: pa.RecordBatch) -> Iterator[tuple[int, Source]]:
+        start = len(self._fates)
+        self._fates.expect(batch.num_rows)
+        columns = [column.to_pylist() for column in batch.columns]
+        for row, values in enumerate(zip(*columns, strict=True), start):
+            record_id, source, prompt, completion, task_type, cluster, *license_ = values
+            if cluster is None:
+                raise DataError(f"record {record_id!r} has no cluster; leave it out")
+            texts = prompt or "", completion or ""
+            yield cluster, Source(row, record_id, source, *texts, task_type, *license_)
 
     def _parts(self, cluster: int, sources: list[Source]) -> Iterator[Part]:
         full: list[Source] = []
@@ -189,6 +194,16 @@ def _num_bytes(source: Source) -> int:
     """What a record takes of a prompt, at most."""
     text = source.prompt + source.completion
     return (len(text) if text.isascii() else len(text.encode())) + FRAME_BYTES
+
+
+def check_clustered(pool: Pool) -> None:
+    """Raises `ArgumentError` where a pool has no whole numbers in a column `cluster`."""
+    names = pool.schema.names
+    if "cluster" not in names or not pa.types.is_integer(pool.schema.field("cluster").type):
+        raise ArgumentError(
+            "expected a column 'cluster' with whole numbers, got a pool with "
+            f"{', '.join(names)}; run `lmmixup cluster` first and name its folder"
+        )
 
 
 def count_clusters(pool: Pool, limit: int | None, num_threads: int) -> int:

@@ -13,9 +13,10 @@ from lmmixup.distill.extractive import ExtractiveMixer
 from lmmixup.distill.fates import Fates
 from lmmixup.distill.files import DistilledFiles
 from lmmixup.distill.mixer import Refused
-from lmmixup.distill.parts import Parts, count_clusters
+from lmmixup.distill.parts import Parts, check_clustered, count_clusters
 from lmmixup.errors import DataError
 from lmmixup.llm import Prices, run_async
+from lmmixup.pool.spill import spilled
 from lmmixup.progress import SILENT, Reporter
 from lmmixup.stage import StageResult, StageRun
 
@@ -69,7 +70,8 @@ def run(
 
     Notes:
         Streams: memory holds a window of clusters, and two bytes a record. The pool is read
-        twice, and its column `cluster` once more, so that progress has a total.
+        twice, and its column `cluster` once more, so that progress has a total; one that lmmixup
+        did not write is read once, and kept on disk until the run ends.
         A run that was killed and started again ends with the same bytes.
 
     Source:
@@ -79,9 +81,11 @@ def run(
     with StageRun(
         "distill", output, config=config, pool=pool, overwrite=overwrite, reporter=reporter
     ) as open_run:
+        check_clustered(pool)
+        records = spilled(pool, open_run.scratch, num_threads=num_threads, reporter=reporter)
         fates = Fates()
         cutting = cutting_of(config)
-        cut = partial(Parts, pool, config, cutting=cutting, num_threads=num_threads)
+        cut = partial(Parts, records, config, cutting=cutting, num_threads=num_threads)
         parts = cut(fates)
         mixer = mixer_of(config, open_run.work, reporter, cutting, num_threads)
         prices = Prices(config.price_in, config.price_out)
@@ -92,7 +96,7 @@ def run(
             lambda: cut(Fates()),
             files=files,
             config=config,
-            progress=_Progress(reporter, count_clusters(pool, config.limit, num_threads)),
+            progress=_Progress(reporter, count_clusters(records, config.limit, num_threads)),
         )
         run_async(mixing)
         open_run.figures |= {
@@ -103,7 +107,7 @@ def run(
             "refused": dict(sorted(files.refused.items())),
             **mixer.figures(),
         }
-        files.finish(pool)
+        files.finish(records)
     return open_run.result
 
 

@@ -8,12 +8,11 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::Lexicon;
 use super::characters::{digit, is_letter, is_unspaced};
-use crate::text::HashedMap;
 
 /// A stem has so many characters at least.
 const SHORTEST_STEM: usize = 3;
-/// Words whose stems are remembered: some 4 MB.
-const MOST_REMEMBERED: usize = 1 << 17;
+/// Words whose stems are remembered, as a power of two: 768 kB.
+const REMEMBERED_BITS: u32 = 15;
 
 /// Calls `take` with the place of each word of a text: a run of letters and digits, or one
 /// character of a script without spaces.
@@ -165,7 +164,7 @@ impl Written {
 }
 
 /// What is remembered of a word.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Known {
     /// Hash of its stem; 0 where it has none.
     pub stem: u64,
@@ -173,36 +172,43 @@ pub struct Known {
     pub number: Written,
 }
 
-/// Stems of words that were met before.
-#[derive(Debug, Default)]
-pub struct Stems(HashedMap<Known>);
+/// Stems of words that were met before. Each word has one place, and the last one that came keeps
+/// it: what is remembered takes the same memory after a thousand words and after a billion.
+#[derive(Debug)]
+pub struct Stems(Box<[(u64, Known)]>);
+
+impl Default for Stems {
+    fn default() -> Self {
+        Self(vec![(0, Known::default()); 1 << REMEMBERED_BITS].into())
+    }
+}
 
 impl Stems {
     /// What is known of a word.
     #[inline]
     pub fn of(&mut self, word: &str, language: &Lexicon) -> Known {
-        let key = xxh3_64(word.as_bytes());
-        if let Some(&known) = self.0.get(&key) {
-            return known;
+        let key = stem_hash(word);
+        let (last, known) = &mut self.0[(key >> (u64::BITS - REMEMBERED_BITS)) as usize];
+        if *last != key {
+            (*last, *known) = (key, known_of(word, language));
         }
-        let root = stem(word, language);
-        let known = Known {
-            stem: if root.is_empty() { 0 } else { stem_hash(&root) },
-            // In lower case `İ` is two characters, and another word begins behind them.
-            number: match word.contains('İ') {
-                true => Written { in_digits: true, in_words: true },
-                false => number(&fold(word), language),
-            },
-        };
-        if self.0.len() >= MOST_REMEMBERED {
-            self.0.clear();
-        }
-        self.0.insert(key, known);
-        known
+        *known
     }
 }
 
-/// Hash of a stem.
+fn known_of(word: &str, language: &Lexicon) -> Known {
+    let root = stem(word, language);
+    Known {
+        stem: if root.is_empty() { 0 } else { stem_hash(&root) },
+        // In lower case `İ` is two characters, and another word begins behind them.
+        number: match word.contains('İ') {
+            true => Written { in_digits: true, in_words: true },
+            false => number(&fold(word), language),
+        },
+    }
+}
+
+/// Hash of a word or stem; never 0.
 pub fn stem_hash(stem: &str) -> u64 {
     xxh3_64(stem.as_bytes()).max(1)
 }
