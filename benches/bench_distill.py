@@ -61,14 +61,14 @@ def make_clusters(number: int, path: Path) -> None:
 
 def take_clusters(pool: Path, number: int, path: Path) -> None:
     """Writes the first so many clusters of a pool that `lmmixup cluster` wrote."""
-    with pq.ParquetFile(pool / "data.parquet" if pool.is_dir() else pool) as file:
-        with ParquetSink(path, file.schema_arrow) as sink:
-            for batch in file.iter_batches():
-                clusters = batch.column("cluster").to_numpy()
-                taken = int(np.searchsorted(clusters, number))  # they count from 0 on, in order
-                sink.write(batch.slice(0, taken))
-                if taken < batch.num_rows:
-                    return
+    source = pool / "data.parquet" if pool.is_dir() else pool
+    with pq.ParquetFile(source) as file, ParquetSink(path, file.schema_arrow) as sink:
+        for batch in file.iter_batches():
+            clusters = batch.column("cluster").to_numpy()
+            taken = int(np.searchsorted(clusters, number))  # they count from 0 on, in order
+            sink.write(batch.slice(0, taken))
+            if taken < batch.num_rows:
+                return
 
 
 def write_pool(pool: Path | None, number: int, path: Path) -> None:
