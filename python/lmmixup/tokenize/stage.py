@@ -7,15 +7,14 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from lmmixup import _rust
 from lmmixup.errors import ArgumentError, InfeasibleError
 from lmmixup.progress import SILENT, Reporter
 from lmmixup.stage import StageResult, StageRun
 from lmmixup.tokenize.charts import draw_lengths
-from lmmixup.tokenize.files import find_files
 from lmmixup.tokenize.config import PACK_WINDOW
+from lmmixup.tokenize.files import find_files
 from lmmixup.tokenize.shards import batch_rows, count_rows, place_shards, write_shards
 from lmmixup.tokenize.stats import length_figures
 
@@ -81,8 +80,8 @@ def run(
     stage_run = StageRun(
         "tokenize", output, config=config, pool=pool, overwrite=overwrite, reporter=reporter
     )
-    # The tokenizer is opened while the run digests its input.
-    with ThreadPoolExecutor(1) as aside:
+    # The tokenizer is opened and digested while the run digests its input.
+    with ThreadPoolExecutor(2) as aside:
         opening = aside.submit(
             _rust.ChatEncoder,
             files.tokenizer,
@@ -91,8 +90,9 @@ def run(
             config.special_in_text,
             config.template_path == "auto",
         )
+        digesting = aside.submit(files.digests)
         with stage_run as open_run:
-            open_run.figures.update(files.digests())
+            open_run.figures.update(digesting.result())
             _make(open_run, pool, config, opening.result(), num_threads)
     if stage_run.result is None:
         raise RuntimeError("the run ended without a result")
@@ -107,9 +107,7 @@ def _make(
     window = config.pack_window if config.packing == "best-fit" else PACK_WINDOW
     tokens = run.scratch / "tokens.bin"
     chats = _rust.ChatPool(encoder, config.max_tokens, is_cut, window, tokens)
-    rows = chats.rows(
-        config.packing, config.max_tokens, config.position_ids, batch_rows(config)
-    )
+    rows = chats.rows(config.packing, config.max_tokens, config.position_ids, batch_rows(config))
     with ThreadPoolExecutor(1) as aside:
         take = partial(count_rows if config.stats else partial(write_shards, run), rows, config)
         taking = aside.submit(take)
@@ -135,9 +133,8 @@ def _make(
 
 def _account(run: StageRun, chats: _rust.ChatPool, num_rejects: int) -> None:
     """Gives every record its outcome."""
-    dropped = pa.record_batch(chats.dropped())
-    for reason in sorted(set(dropped["reason"].to_pylist())):
-        rows = dropped.filter(pc.equal(dropped["reason"], reason))
-        run.drop(rows["id"], reason, details=rows["detail"])
+    for reason, dropped in chats.dropped():
+        rows = pa.record_batch(dropped)
+        run.drop(rows.column("id"), reason, details=rows.column("detail"))
     run.counts.input = len(chats) + num_rejects
     run.counts.kept = chats.num_kept
