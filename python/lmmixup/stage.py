@@ -8,6 +8,7 @@ again when the same run is started anew.
 from __future__ import annotations
 
 import json
+from array import array
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -194,7 +195,7 @@ class StageRun:
             return
         nothing = pa.nulls(len(ids), pa.string())
         self.counts.dropped[reason] = self.counts.dropped.get(reason, 0) + len(ids)
-        reasons = pa.array([reason] * len(ids), pa.string())
+        reasons = _repeated(reason, len(ids))
         columns = [
             ids,
             reasons,
@@ -333,6 +334,13 @@ class StageRun:
                 sink.close()
             except (OSError, ValueError, pa.ArrowException):
                 continue  # the run already failed for a reason of its own
+
+
+def _repeated(text: str, count: int) -> pa.Array:
+    """A text so many times. Arrow imports pandas to look at values of Python."""
+    said = text.encode()
+    ends = array("i", range(0, (count + 1) * len(said), len(said)))
+    return pa.StringArray.from_buffers(count, pa.py_buffer(ends), pa.py_buffer(said * count))
 
 
 def _file_error(output: Path, error: OSError) -> FileError:

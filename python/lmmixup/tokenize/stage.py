@@ -7,7 +7,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from lmmixup import _rust
 from lmmixup.errors import ArgumentError, InfeasibleError
@@ -81,8 +80,8 @@ def run(
     open_run = StageRun(
         "tokenize", output, config=config, pool=pool, overwrite=overwrite, reporter=reporter
     )
-    # The tokenizer is opened while the run digests its input.
-    with ThreadPoolExecutor(1) as aside:
+    # The tokenizer is opened and digested while the run digests its input.
+    with ThreadPoolExecutor(2) as aside:
         opening = aside.submit(
             _rust.ChatEncoder,
             files.tokenizer,
@@ -91,8 +90,9 @@ def run(
             config.special_in_text,
             config.template_path == "auto",
         )
+        digesting = aside.submit(files.digests)
         with open_run:
-            open_run.figures.update(files.digests())
+            open_run.figures.update(digesting.result())
             _make(open_run, pool, config, opening.result(), num_threads)
     return open_run.result
 
@@ -133,9 +133,8 @@ def _make(
 
 def _account(run: StageRun, chats: _rust.ChatPool) -> None:
     """Gives every record its outcome."""
-    dropped = pa.record_batch(chats.dropped())
-    for reason in sorted(set(dropped["reason"].to_pylist())):
-        rows = dropped.filter(pc.equal(dropped["reason"], reason))
-        run.drop(rows["id"], reason, details=rows["detail"])
+    for reason, dropped in chats.dropped():
+        rows = pa.record_batch(dropped)
+        run.drop(rows.column("id"), reason, details=rows.column("detail"))
     run.counts.input = len(chats)
     run.counts.kept = chats.num_kept

@@ -11,7 +11,7 @@ use lmmixup_core::pack::{Rows, best_fit};
 use lmmixup_core::pool::Store;
 use lmmixup_core::template::Template;
 use lmmixup_core::tokenize::{
-    Chat, Drop, Encoder as CoreEncoder, Limits, PackedRows as CoreRows, Packing, SpecialInText,
+    Chat, Encoder as CoreEncoder, Limits, PackedRows as CoreRows, Packing, SpecialInText,
     TokenPool as CorePool, Windows, identity,
 };
 use lmmixup_core::{Error, Result};
@@ -238,18 +238,22 @@ impl ChatPool {
         (tokens.into_pyarray(py), records.into_pyarray(py))
     }
 
-    /// Records that became no tokens: `id`, `reason`, `detail`.
-    fn dropped(&self, py: Python<'_>) -> PyResult<PyRecordBatch> {
-        let rows = self.inner.dropped().iter();
-        let texts = |text: fn(&(String, Drop)) -> &str| -> ArrayRef {
-            Arc::new(StringArray::from_iter_values(rows.clone().map(text)))
+    /// `(reason, rows)` for each reason why records became no tokens; rows of `id` and `detail`.
+    fn dropped(&self, py: Python<'_>) -> PyResult<Vec<(&'static str, PyRecordBatch)>> {
+        let mut by_reason: BTreeMap<&'static str, [Vec<&str>; 2]> = BTreeMap::new();
+        for (id, drop) in self.inner.dropped() {
+            let [ids, details] = by_reason.entry(drop.reason).or_default();
+            ids.push(id);
+            details.push(&drop.detail);
+        }
+        let batch = |(reason, columns): (&'static str, [Vec<&str>; 2])| {
+            let texts =
+                columns.map(|texts| -> ArrayRef { Arc::new(StringArray::from_iter_values(texts)) });
+            let batch = RecordBatch::try_from_iter(["id", "detail"].into_iter().zip(texts));
+            let batch = batch.map_err(|error| to_python(py, error.into()))?;
+            Ok((reason, PyRecordBatch::new(batch)))
         };
-        let batch = RecordBatch::try_from_iter([
-            ("id", texts(|(id, _)| id)),
-            ("reason", texts(|(_, drop)| drop.reason)),
-            ("detail", texts(|(_, drop)| &drop.detail)),
-        ]);
-        Ok(PyRecordBatch::new(batch.map_err(|error| to_python(py, error.into()))?))
+        by_reason.into_iter().map(batch).collect()
     }
 }
 
