@@ -35,7 +35,14 @@ pub fn extract<'py>(
     let indptr = indptr.as_slice()?;
     let taken = detach(py, on_progress, |progress| {
         let (asked, told) = (Texts::new(prompts.array())?, Texts::new(completions.array())?);
-        lmmixup_core::extract::extract(asked, told, indptr, max_output_tokens, num_threads, progress)
+        lmmixup_core::extract::extract(
+            asked,
+            told,
+            indptr,
+            max_output_tokens,
+            num_threads,
+            progress,
+        )
     })?;
     Ok((
         taken.prompts,

@@ -120,7 +120,9 @@ impl Encoded {
         let trained = self.tokens[start..].iter().filter(|&token| token & TRAINED != 0).count();
         if trained == 0 {
             let detail = match length.is_some() {
-                true => format!("its answer begins after token {}: {}", limits.max_row_tokens, over()),
+                true => {
+                    format!("its answer begins after token {}: {}", limits.max_row_tokens, over())
+                }
                 false => "the template makes no token of an answer".to_owned(),
             };
             return Err(Unused { drop: Drop { reason: "no-answer", detail }, length });

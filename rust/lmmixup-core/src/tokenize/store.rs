@@ -149,7 +149,9 @@ impl TokenPool {
     pub fn new(chat: Arc<Chat>, limits: Limits, path: &Path) -> Result<Self> {
         if limits.max_row_tokens == 0 || limits.max_row_tokens > i32::MAX as u32 {
             let got = limits.max_row_tokens;
-            return Err(Error::Argument(format!("max_row_tokens must be 1 to 2^31 - 1, got {got}")));
+            return Err(Error::Argument(format!(
+                "max_row_tokens must be 1 to 2^31 - 1, got {got}"
+            )));
         }
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path);
         Ok(Self {
