@@ -42,7 +42,7 @@ fn cluster(criterion: &mut Criterion) {
         for (name, sizes) in [("bounds", SizeRule::Mean(mean)), ("drawn", SizeRule::Given(&drawn))]
         {
             let options = Options {
-                limits: Limits { bounds, min_similarity: None, max_tokens: None },
+                limits: Limits { bounds, min_similarity: None, max_cluster_tokens: None },
                 sizes,
                 allow_leftover: false,
                 seed: 0,

@@ -130,7 +130,7 @@ def test_vectors_are_those_of_model2vec(tmp_path: Path, extra: dict[str, np.ndar
     np.testing.assert_allclose(given, expected, atol=1e-5)
 
 
-def test_max_tokens_cuts(tmp_path: Path) -> None:
+def test_max_text_tokens_cuts(tmp_path: Path) -> None:
     folder = model2vec_folder(tmp_path / "m", embeddings=random_vectors())
     config = EmbedConfig(embedder=f"static:{folder}", max_text_tokens=1)
     vectors = make_embedder(config).embed(pa.array(["cat sat", "cat"]))

@@ -40,12 +40,12 @@ def scorers(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return first, second
 
 
-def expected_digit(folder: Path, text: str, max_tokens: int = 4096) -> float:
+def expected_digit(folder: Path, text: str, max_record_tokens: int = 4096) -> float:
     """The score of one filled template, on its own and without padding."""
     tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
     network = transformers.AutoModelForCausalLM.from_pretrained(folder)
     ids = tokenizer(text).input_ids
-    assert len(ids) <= max_tokens
+    assert len(ids) <= max_record_tokens
     with torch.no_grad():
         logits = network(torch.tensor([ids])).logits[0, -1].numpy().astype(np.float64)
     digits = logits[[WORDS.index(digit) for digit in "123456"]]
@@ -54,11 +54,11 @@ def expected_digit(folder: Path, text: str, max_tokens: int = 4096) -> float:
 
 
 def score(
-    pool: pa.Table, scorers: tuple[Path, Path], output: Path, max_tokens: int = 2048
+    pool: pa.Table, scorers: tuple[Path, Path], output: Path, max_record_tokens: int = 2048
 ) -> StageResult:
     config = SelectConfig(
         strategy="deita", complexity_scorer=str(scorers[0]), quality_scorer=str(scorers[1]),
-        max_similarity=1, shuffle=False, max_record_tokens=max_tokens,
+        max_similarity=1, shuffle=False, max_record_tokens=max_record_tokens,
     )  # fmt: skip
     return run(open_pool(pool), config, output=output)
 
@@ -109,7 +109,7 @@ def test_what_is_too_long_is_cut_within_the_template(
 ) -> None:
     frame = len(deita.QUALITY.format(prompt="", completion="").split())
     pool = pa.table({"prompt": ["one two"], "completion": ["three four " * 40]})
-    result = score(pool, scorers, tmp_path / "out", max_tokens=frame + 12)
+    result = score(pool, scorers, tmp_path / "out", max_record_tokens=frame + 12)
     [row] = pq.read_table(tmp_path / "out" / "data.parquet").to_pylist()
     assert result.figures["records_cut"] == 1
     # The prompt is kept whole, the answer gets what room is left.

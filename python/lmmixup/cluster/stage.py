@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from lmmixup.cluster.charts import draw_charts
+from lmmixup.cluster.config import ClusterConfig
 from lmmixup.cluster.files import write_files
 from lmmixup.cluster.tokens import count_tokens
 from lmmixup.cluster.vectors import cluster_vectors
@@ -18,13 +19,12 @@ from lmmixup.stage import StageResult, StageRun
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lmmixup.cluster.config import ClusterConfig
     from lmmixup.pool import Pool
 
 
 def run(
     pool: Pool,
-    config: ClusterConfig,
+    config: ClusterConfig | None = None,
     *,
     output: str | Path,
     overwrite: bool = False,
@@ -58,6 +58,7 @@ def run(
     Source:
         Ours.
     """
+    config = config or ClusterConfig()
     with StageRun(
         "cluster", output, config=config, pool=pool, overwrite=overwrite, reporter=reporter
     ) as open_run:

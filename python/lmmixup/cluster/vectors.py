@@ -121,7 +121,7 @@ def cluster_vectors(
     options: dict[str, Any] = {
         "bounds": (config.min, config.max),
         "tokens": tokens if config.max_cluster_tokens is not None else None,
-        "max_tokens": config.max_cluster_tokens,
+        "max_cluster_tokens": config.max_cluster_tokens,
         "seed": config.seed,
         "num_threads": num_threads,
         "on_progress": reporter,

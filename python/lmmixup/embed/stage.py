@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lmmixup.embed.config import EmbedConfig
 from lmmixup.embed.heart import embed_pool
 from lmmixup.embed.vectors import write_vectors
 from lmmixup.pool.spill import spilled
@@ -13,13 +14,12 @@ from lmmixup.stage import StageResult, StageRun
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lmmixup.embed.config import EmbedConfig
     from lmmixup.pool import Pool
 
 
 def run(
     pool: Pool,
-    config: EmbedConfig,
+    config: EmbedConfig | None = None,
     *,
     output: str | Path,
     overwrite: bool = False,
@@ -50,6 +50,7 @@ def run(
     Source:
         Ours.
     """
+    config = config or EmbedConfig()
     with StageRun(
         "embed", output, config=config, pool=pool, overwrite=overwrite, reporter=reporter
     ) as open_run:

@@ -29,7 +29,7 @@ class StaticEmbedder:
         tokenizer: A `tokenizer.json`.
         weights: A safetensors file with `embeddings` or `embedding.weight`, maybe `weights`
             and `mapping`.
-        max_tokens: Tokens that count; `None` takes all.
+        max_text_tokens: Tokens that count; `None` takes all.
         drop_unknown: Leave out the unknown token.
         num_threads: Threads; 0 takes all. The vectors do not depend on it.
 
@@ -50,17 +50,17 @@ class StaticEmbedder:
         tokenizer: Path,
         weights: Path,
         *,
-        max_tokens: int | None = None,
+        max_text_tokens: int | None = None,
         drop_unknown: bool = False,
         num_threads: int = 0,
     ) -> None:
-        self._model = _rust.StaticModel(tokenizer, weights, max_tokens, drop_unknown)
+        self._model = _rust.StaticModel(tokenizer, weights, max_text_tokens, drop_unknown)
         self._num_threads = num_threads
         self._identity = {
             "embedder": "static",
             "tokenizer": file_sha256(tokenizer),
             "weights": file_sha256(weights),
-            "max_tokens": max_tokens,
+            "max_text_tokens": max_text_tokens,
             "drop_unknown": drop_unknown,
             "dim": self._model.dim,
         }
@@ -93,7 +93,7 @@ def static_embedder(config: EmbedConfig, *, num_threads: int = 0) -> StaticEmbed
     if config.kind == "wordllama":
         tokenizer, weights = wordllama_files()
         return StaticEmbedder(
-            tokenizer, weights, max_tokens=config.max_text_tokens, num_threads=num_threads
+            tokenizer, weights, max_text_tokens=config.max_text_tokens, num_threads=num_threads
         )
     folder = Path(config.argument)
     tokenizer, weights = folder / "tokenizer.json", folder / "model.safetensors"
@@ -106,7 +106,7 @@ def static_embedder(config: EmbedConfig, *, num_threads: int = 0) -> StaticEmbed
     return StaticEmbedder(
         tokenizer,
         weights,
-        max_tokens=config.max_text_tokens or _max_tokens(folder / "config.json"),
+        max_text_tokens=config.max_text_tokens or _max_length(folder / "config.json"),
         drop_unknown=True,
         num_threads=num_threads,
     )
@@ -132,7 +132,7 @@ def wordllama_files() -> tuple[Path, Path]:
     return tokenizer, weights
 
 
-def _max_tokens(config: Path) -> int | None:
+def _max_length(config: Path) -> int | None:
     if not config.is_file():
         return MODEL2VEC_MAX_TOKENS
     max_length: int | None = json.loads(config.read_text()).get("max_length", MODEL2VEC_MAX_TOKENS)

@@ -68,7 +68,7 @@ class TransformerEmbedder:
             "embedder": "sentence-transformers",
             "model": folder.name if weights else self._name,
             "weights": [file_sha256(file) for file in weights],
-            "max_tokens": self._model.max_seq_length,
+            "max_text_tokens": self._model.max_seq_length,
             "dim": self._dim,
         }
 

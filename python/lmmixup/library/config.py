@@ -31,13 +31,13 @@ class LibraryConfig(StageConfig):
     task_type: str | None = None
     """Take records of this task type only; the others are dropped."""
 
-    neighbours: int = Field(16, ge=1, le=256)
+    neighbours: int = Field(default=16, ge=1, le=256)
     """Nearest neighbours that a rating rests on."""
 
-    transition_neighbours: int = Field(2, ge=1, le=256)
+    transition_neighbours: int = Field(default=2, ge=1, le=256)
     """Nearest neighbours that the transition matrix is counted on (scorer `paper`)."""
 
-    smoothing: float = Field(0.01, gt=0)
+    smoothing: float = Field(default=0.01, gt=0)
     """Added to each count of the transition matrix (scorer `paper`)."""
 
     cut_points: Literal["prior", "kappa"] = "prior"
@@ -55,7 +55,7 @@ class LibraryConfig(StageConfig):
     base_url: str | None = None
     """Address of the server for `openai:MODEL`."""
 
-    seed: int = Field(0, ge=0, lt=2**63)
+    seed: int = Field(default=0, ge=0, lt=2**63)
     """Of the folds on which the scorer is fitted."""
 
     @model_validator(mode="after")

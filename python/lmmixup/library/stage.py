@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from lmmixup.embed.vectors import write_vectors
 from lmmixup.errors import DataError
+from lmmixup.library.config import LibraryConfig
 from lmmixup.library.scorer import fit_scorer
 from lmmixup.library.scores import NUM_CLASSES, Examples
 from lmmixup.library.store import describe, library_embedder, library_texts, text_bytes
@@ -22,13 +23,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from lmmixup.library.config import LibraryConfig
     from lmmixup.pool import Pool
 
 
 def run(
     pool: Pool,
-    config: LibraryConfig,
+    config: LibraryConfig | None = None,
     *,
     output: str | Path,
     overwrite: bool = False,
@@ -61,6 +61,7 @@ def run(
     Source:
         METHOD §5; docs/knn_bayes.md.
     """
+    config = config or LibraryConfig()
     with StageRun(
         "library", output, config=config, pool=pool, overwrite=overwrite, reporter=reporter
     ) as open_run:

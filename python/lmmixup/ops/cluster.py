@@ -77,7 +77,7 @@ def cluster_graph(
     sizes: npt.NDArray[np.uint32] | None = None,
     min_similarity: float | None = None,
     tokens: npt.NDArray[np.uint32] | None = None,
-    max_tokens: int | None = None,
+    max_cluster_tokens: int | None = None,
     allow_leftover: bool = False,
     seed: int = 0,
     max_rounds: int = 100,
@@ -98,8 +98,8 @@ def cluster_graph(
         sizes: (C,) uint32, exactly these sizes instead; where their sum is less than N the rest
             is left over.
         min_similarity: Least mean cosine of each record to its cluster mates, -1..1.
-        tokens: (N,) uint32, for `max_tokens`.
-        max_tokens: Most tokens of a cluster together.
+        tokens: (N,) uint32, for `max_cluster_tokens`.
+        max_cluster_tokens: Most tokens of a cluster together.
         allow_leftover: Leave records over where N cannot be split, instead of an error.
         seed: Orders records that are equally dense.
         max_rounds: Most rounds of local search.
@@ -138,7 +138,7 @@ def cluster_graph(
         sizes=sizes,
         min_similarity=min_similarity,
         tokens=tokens,
-        max_tokens=max_tokens,
+        max_cluster_tokens=max_cluster_tokens,
         allow_leftover=allow_leftover,
         seed=seed,
         max_rounds=max_rounds,
@@ -153,7 +153,7 @@ def cluster_paper(
     bounds: tuple[int, int],
     sizes: npt.NDArray[np.uint32],
     tokens: npt.NDArray[np.uint32] | None = None,
-    max_tokens: int | None = None,
+    max_cluster_tokens: int | None = None,
     epochs: int = 3,
     seed: int = 0,
     num_threads: int = 0,
@@ -165,8 +165,8 @@ def cluster_paper(
         vectors_ND: (N, D) float32, C-contiguous, rows of length 1 or 0.
         bounds: Smallest and largest size; a smaller cluster is dissolved.
         sizes: (C,) uint32, the room of each centre, as from `draw_sizes`.
-        tokens: (N,) uint32, for `max_tokens`.
-        max_tokens: Most tokens of a cluster together.
+        tokens: (N,) uint32, for `max_cluster_tokens`.
+        max_cluster_tokens: Most tokens of a cluster together.
         epochs: Passes of k-means over the records.
         seed: Of k-means.
         num_threads: 0 takes all cores.
@@ -198,7 +198,7 @@ def cluster_paper(
         bounds=bounds,
         sizes=sizes,
         tokens=tokens,
-        max_tokens=max_tokens,
+        max_cluster_tokens=max_cluster_tokens,
         epochs=epochs,
         seed=seed,
         num_threads=num_threads,
@@ -215,7 +215,7 @@ def cluster_mergeit(
     keep: float = 1.0,
     num_topics: int = 0,
     tokens: npt.NDArray[np.uint32] | None = None,
-    max_tokens: int | None = None,
+    max_cluster_tokens: int | None = None,
     seed: int = 0,
     num_threads: int = 0,
     on_progress: OnProgress | None = None,
@@ -229,8 +229,8 @@ def cluster_mergeit(
         similarity: Cosine to the group's first record that all others exceed.
         keep: Share of each topic that the filter keeps, in (0, 1].
         num_topics: 0 takes sqrt(N / 2).
-        tokens: (N,) uint32, for `max_tokens`.
-        max_tokens: Most tokens of a group together.
+        tokens: (N,) uint32, for `max_cluster_tokens`.
+        max_cluster_tokens: Most tokens of a group together.
         seed: Of k-means.
         num_threads: 0 takes all cores.
         on_progress: Called with (phase, done, total).
@@ -263,7 +263,7 @@ def cluster_mergeit(
         keep=keep,
         num_topics=num_topics,
         tokens=tokens,
-        max_tokens=max_tokens,
+        max_cluster_tokens=max_cluster_tokens,
         seed=seed,
         num_threads=num_threads,
         on_progress=on_progress,

@@ -63,7 +63,7 @@ def embed_static(
     *,
     tokenizer: str | Path,
     weights: str | Path,
-    max_tokens: int | None = None,
+    max_text_tokens: int | None = None,
     drop_unknown: bool = False,
     num_threads: int = 0,
     on_progress: OnProgress | None = None,
@@ -75,7 +75,7 @@ def embed_static(
         tokenizer: A `tokenizer.json`.
         weights: A safetensors file with `embeddings` (model2vec, with its `weights` and
             `mapping`) or `embedding.weight` (wordllama).
-        max_tokens: Tokens of a text that count, at least 1; `None` takes all.
+        max_text_tokens: Tokens of a text that count, at least 1; `None` takes all.
         drop_unknown: Leave out the unknown token, as model2vec does.
         num_threads: Threads; 0 takes all.
         on_progress: Called with phase, done and total some ten times a second.
@@ -98,5 +98,5 @@ def embed_static(
         >>> ops.embed_static(texts, tokenizer="m/tokenizer.json",
         ...                  weights="m/model.safetensors")  # doctest: +SKIP
     """
-    model = _rust.StaticModel(tokenizer, weights, max_tokens, drop_unknown)
+    model = _rust.StaticModel(tokenizer, weights, max_text_tokens, drop_unknown)
     return model.embed(texts, num_threads, on_progress)

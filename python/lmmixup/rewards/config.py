@@ -23,7 +23,7 @@ class RewardConfig(StageConfig):
     3, or less. `paper`: 1, 0.3 or 0 where E is at least 4, at least 2.5, or less, so that an
     output with E = 3.98 earns 0.3."""
 
-    alignment_threshold: float | None = Field(None, ge=-1, le=1)
+    alignment_threshold: float | None = Field(default=None, ge=-1, le=1)
     """Least cosine of output and reference that counts as aligned. Without it that of the
     library's embedder: 0.8 for bge-m3 (the paper's), 0.84 for `lexical`, 0.88 for `wordllama`; for
     others `lmmixup rewards calibrate` finds one."""
@@ -36,5 +36,5 @@ class RewardConfig(StageConfig):
     reference_column: str = "reference"
     """Column with the reference outputs."""
 
-    max_reward_errors: int = Field(0, ge=0)
+    max_reward_errors: int = Field(default=0, ge=0)
     """Outputs that may stay unscored for an error over the whole training; one more ends it."""

@@ -134,7 +134,7 @@ def _score_turns(
     name: str,
     template: str,
     turns: Sequence[dict[str, str]],
-    max_tokens: int,
+    max_record_tokens: int,
     *,
     pieces: Pieces,
     what: str,
@@ -143,7 +143,7 @@ def _score_turns(
 
     @cache  # loaded only where a piece is missing
     def scorer() -> Scorer:
-        return Scorer(name, template, max_tokens)
+        return Scorer(name, template, max_record_tokens)
 
     return pieces.of(what, lambda start, stop: scorer().scores(turns[start:stop]), len(turns), 2)
 
@@ -154,15 +154,15 @@ class Scorer:
     Args:
         name: Folder or name, as `transformers` takes it.
         template: `COMPLEXITY`, `QUALITY` or another with the same fields.
-        max_tokens: Tokens of the filled template; longer texts are cut at the end.
+        max_record_tokens: Tokens of the filled template; longer texts are cut at the end.
 
     Raises:
         LmmixupError: torch or transformers is missing, the model cannot be loaded, or its
             tokenizer has no tokens for the digits.
     """
 
-    def __init__(self, name: str, template: str, max_tokens: int) -> None:
-        self._model = LanguageModel(name, max_tokens)
+    def __init__(self, name: str, template: str, max_record_tokens: int) -> None:
+        self._model = LanguageModel(name, max_record_tokens)
         self._template = template
         tokenizer = self._model.tokenizer
         self._digits = [tokenizer.convert_tokens_to_ids(digit) for digit in DIGITS]
@@ -193,14 +193,14 @@ class Scorer:
     def _ids(self, turn: dict[str, str]) -> tuple[list[int], bool]:
         """The filled template, and whether its texts had to be cut."""
         whole = self._filled(turn)
-        if len(whole) <= self._model.max_tokens:
+        if len(whole) <= self._model.max_record_tokens:
             return whole, False
         texts = {
             field: self._model.ids(turn[field])
             for field in turn
             if f"{{{field}}}" in self._template
         }
-        room = self._model.max_tokens - len(self._filled(dict.fromkeys(turn, "")))
+        room = self._model.max_record_tokens - len(self._filled(dict.fromkeys(turn, "")))
         shares: dict[str, int] = {}
         for field in sorted(texts, key=lambda field: len(texts[field])):
             left = len(texts) - len(shares)
@@ -211,7 +211,7 @@ class Scorer:
             for field, some in texts.items()
         }
         # Decoded pieces may take a token more than before; the digit's place is at the end.
-        return self._filled({**turn, **cut})[-self._model.max_tokens :], True
+        return self._filled({**turn, **cut})[-self._model.max_record_tokens :], True
 
     def _filled(self, turn: dict[str, str]) -> list[int]:
         text = self._template.format(**turn)

@@ -103,8 +103,8 @@ class LanguageModel:
 
     Args:
         name: Folder or name, as `transformers` takes it.
-        max_tokens: Tokens of prompt and completion; completions are cut at the end, prompts at
-            the beginning, to at most half each where both are longer.
+        max_record_tokens: Tokens of prompt and completion; completions are cut at the end, prompts
+            at the beginning, to at most half each where both are longer.
 
     Attributes:
         torch: The module.
@@ -116,7 +116,7 @@ class LanguageModel:
         LmmixupError: torch or transformers is missing, or the model cannot be loaded.
     """
 
-    def __init__(self, name: str, max_tokens: int) -> None:
+    def __init__(self, name: str, max_record_tokens: int) -> None:
         try:
             import torch  # noqa: PLC0415
             from transformers import AutoModelForCausalLM, AutoTokenizer  # noqa: PLC0415
@@ -135,14 +135,14 @@ class LanguageModel:
             first = str(error).splitlines()[0]
             raise LmmixupError(f"the model {name} cannot be loaded: {first}") from None
         self.network.to(self.device).eval()
-        self.max_tokens = max_tokens
+        self.max_record_tokens = max_record_tokens
 
     def encode(self, prompt: str, completion: str) -> Encoded:
-        """A record as ids, no longer than `max_tokens`."""
+        """A record as ids, no longer than `max_record_tokens`."""
         context, answer = self.ids(self._prompt_text(prompt)), self.ids(completion)
-        room = max(self.max_tokens - len(context), self.max_tokens // 2)
+        room = max(self.max_record_tokens - len(context), self.max_record_tokens // 2)
         cut = answer[:room]
-        left = self.max_tokens - len(cut)
+        left = self.max_record_tokens - len(cut)
         is_cut = len(cut) < len(answer) or len(context) > left
         return Encoded(context[-left:] or [self._start()], cut, is_cut)
 
@@ -199,10 +199,10 @@ class LanguageModel:
         raise LmmixupError("the model's tokenizer has neither a first nor a last token")
 
     def batches(self, lengths: list[int]) -> Iterator[list[int]]:
-        """Rows of like length, together no more than `max_tokens` with their padding."""
+        """Rows of like length, together no more than `max_record_tokens` with their padding."""
         batch: list[int] = []
         for row in sorted(range(len(lengths)), key=lambda row: (lengths[row], row)):
-            if batch and lengths[row] * (len(batch) + 1) > self.max_tokens:
+            if batch and lengths[row] * (len(batch) + 1) > self.max_record_tokens:
                 yield batch
                 batch = []
             batch.append(row)

@@ -27,7 +27,7 @@ class TokenizeConfig(StageConfig):
     """`auto`: take the template apart once for each sequence of roles and fill in the contents,
     proved against the full render. `render`: render each record."""
 
-    max_row_tokens: int = Field(2048, ge=1, lt=2**31)
+    max_row_tokens: int = Field(default=2048, ge=1, lt=2**31)
     """Most tokens of a record, and of a row."""
 
     too_long: Literal["truncate", "drop"] = "truncate"
@@ -41,13 +41,13 @@ class TokenizeConfig(StageConfig):
     """`best-fit`: whole records, best-fit decreasing. `wrapped`: one after another, cut where a
     row is full. `none`: one record a row."""
 
-    pack_window: int = Field(PACK_WINDOW, ge=0)
+    pack_window: int = Field(default=PACK_WINDOW, ge=0)
     """Records that are packed together; 0 packs all at once, with their tokens on disk."""
 
     position_ids: bool = False
     """Write `position_ids` too; TRL makes them from `seq_lengths`."""
 
-    shard_mb: int = Field(256, ge=1)
+    shard_mb: int = Field(default=256, ge=1)
     """Size of a shard, in MiB."""
 
     stats: bool = False

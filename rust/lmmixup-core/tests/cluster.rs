@@ -60,7 +60,7 @@ impl Graph {
 fn options(min: usize, max: usize, mean: f64) -> Options<'static> {
     let bounds = Bounds::new(min, max).unwrap();
     Options {
-        limits: Limits { bounds, min_similarity: None, max_tokens: None },
+        limits: Limits { bounds, min_similarity: None, max_cluster_tokens: None },
         sizes: SizeRule::Mean(mean),
         allow_leftover: false,
         seed: 3,
@@ -137,7 +137,7 @@ proptest! {
         let graph = Graph::new(records(count, seed), 10);
         let mut options = options(2, 5, 3.0);
         options.limits.min_similarity = Some(least);
-        options.limits.max_tokens = Some((&tokens, most));
+        options.limits.max_cluster_tokens = Some((&tokens, most));
         let clusters = graph.cluster(&options).unwrap();
         assert_well_formed(&clusters);
         prop_assert!(sizes_of(&clusters).iter().all(|size| (2..=5).contains(size)));

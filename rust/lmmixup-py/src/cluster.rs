@@ -62,7 +62,7 @@ pub fn most_partitionable(
 /// `lmmixup.ops.cluster_graph`.
 #[pyfunction]
 #[pyo3(signature = (vectors, indices, similarities, *, bounds, mean, sizes=None, min_similarity=None,
-    tokens=None, max_tokens=None, allow_leftover=false, seed=0, max_rounds=100, num_threads=0, on_progress=None))]
+    tokens=None, max_cluster_tokens=None, allow_leftover=false, seed=0, max_rounds=100, num_threads=0, on_progress=None))]
 #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python, checked by `Options`")]
 pub fn cluster_graph<'py>(
     py: Python<'py>,
@@ -74,7 +74,7 @@ pub fn cluster_graph<'py>(
     sizes: Option<PyReadonlyArray1<'py, u32>>,
     min_similarity: Option<f32>,
     tokens: Option<PyReadonlyArray1<'py, u32>>,
-    max_tokens: Option<u64>,
+    max_cluster_tokens: Option<u64>,
     allow_leftover: bool,
     seed: u64,
     max_rounds: usize,
@@ -91,7 +91,7 @@ pub fn cluster_graph<'py>(
         let limits = Limits {
             bounds: Bounds::new(bounds.0, bounds.1)?,
             min_similarity,
-            max_tokens: tokens.zip(max_tokens),
+            max_cluster_tokens: tokens.zip(max_cluster_tokens),
         };
         let sizes = sizes.map_or(graph::SizeRule::Mean(mean), graph::SizeRule::Given);
         let options =
@@ -104,7 +104,7 @@ pub fn cluster_graph<'py>(
 
 /// `lmmixup.ops.cluster_paper`.
 #[pyfunction]
-#[pyo3(signature = (vectors, *, bounds, sizes, tokens=None, max_tokens=None, epochs=3, seed=0,
+#[pyo3(signature = (vectors, *, bounds, sizes, tokens=None, max_cluster_tokens=None, epochs=3, seed=0,
     num_threads=0, on_progress=None))]
 #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python, checked by `Options`")]
 pub fn cluster_paper<'py>(
@@ -113,7 +113,7 @@ pub fn cluster_paper<'py>(
     bounds: (usize, usize),
     sizes: PyReadonlyArray1<'py, u32>,
     tokens: Option<PyReadonlyArray1<'py, u32>>,
-    max_tokens: Option<u64>,
+    max_cluster_tokens: Option<u64>,
     epochs: usize,
     seed: u64,
     num_threads: usize,
@@ -125,7 +125,11 @@ pub fn cluster_paper<'py>(
     let tokens = tokens.as_ref().map(|t| contiguous(py, t, "tokens")).transpose()?;
     let clusters = detach(py, on_progress.as_ref(), |progress| {
         let bounds = Bounds::new(bounds.0, bounds.1)?;
-        let limits = Limits { bounds, min_similarity: None, max_tokens: tokens.zip(max_tokens) };
+        let limits = Limits {
+            bounds,
+            min_similarity: None,
+            max_cluster_tokens: tokens.zip(max_cluster_tokens),
+        };
         let options = paper::Options { limits, sizes, epochs, seed, num_threads };
         paper::cluster(Vectors::new(data, dim)?, &options, progress)
     })?;
@@ -135,7 +139,7 @@ pub fn cluster_paper<'py>(
 /// `lmmixup.ops.cluster_mergeit`.
 #[pyfunction]
 #[pyo3(signature = (vectors, reduced=None, *, bounds, similarity=0.8, keep=1.0, num_topics=0,
-    tokens=None, max_tokens=None, seed=0, num_threads=0, on_progress=None))]
+    tokens=None, max_cluster_tokens=None, seed=0, num_threads=0, on_progress=None))]
 #[expect(clippy::too_many_arguments, reason = "keyword arguments of Python, checked by `Options`")]
 pub fn cluster_mergeit<'py>(
     py: Python<'py>,
@@ -146,7 +150,7 @@ pub fn cluster_mergeit<'py>(
     keep: f64,
     num_topics: usize,
     tokens: Option<PyReadonlyArray1<'py, u32>>,
-    max_tokens: Option<u64>,
+    max_cluster_tokens: Option<u64>,
     seed: u64,
     num_threads: usize,
     on_progress: Option<Bound<'py, PyAny>>,
@@ -158,7 +162,11 @@ pub fn cluster_mergeit<'py>(
     let tokens = tokens.as_ref().map(|t| contiguous(py, t, "tokens")).transpose()?;
     let clusters = detach(py, on_progress.as_ref(), |progress| {
         let bounds = Bounds::new(bounds.0, bounds.1)?;
-        let limits = Limits { bounds, min_similarity: None, max_tokens: tokens.zip(max_tokens) };
+        let limits = Limits {
+            bounds,
+            min_similarity: None,
+            max_cluster_tokens: tokens.zip(max_cluster_tokens),
+        };
         let options = mergeit::Options { limits, similarity, keep, num_topics, seed, num_threads };
         let reduced = reduced.map(|reduced| Vectors::new(reduced, reduced_dim)).transpose()?;
         mergeit::cluster(Vectors::new(data, dim)?, reduced, &options, progress)

@@ -86,15 +86,15 @@ pub struct StaticModel {
 #[pymethods]
 impl StaticModel {
     #[new]
-    #[pyo3(signature = (tokenizer, weights, max_tokens = None, drop_unknown = false))]
+    #[pyo3(signature = (tokenizer, weights, max_text_tokens = None, drop_unknown = false))]
     fn new(
         py: Python<'_>,
         tokenizer: PathBuf,
         weights: PathBuf,
-        max_tokens: Option<usize>,
+        max_text_tokens: Option<usize>,
         drop_unknown: bool,
     ) -> PyResult<Self> {
-        let options = StaticOptions { max_tokens, drop_unknown };
+        let options = StaticOptions { max_text_tokens, drop_unknown };
         let inner = detach(py, None, |_| embed::StaticModel::open(&tokenizer, &weights, options))?;
         Ok(Self { inner })
     }

@@ -46,7 +46,7 @@ pub struct Options<'a> {
 
 /// Clusters records along their nearest-neighbour graph.
 ///
-/// `near` has a row for each record. Without `min_similarity` and `max_tokens` every record ends
+/// `near` has a row for each record. Without `min_similarity` and `max_cluster_tokens` every record ends
 /// in a cluster. O(N · K · D) time, N · (K + 8) + clusters · D numbers of memory.
 ///
 /// # Errors

@@ -37,25 +37,25 @@ pub struct Limits<'a> {
     /// Not the cosine to the centroid: of two orthogonal records each has 0.71 to their centroid.
     pub min_similarity: Option<f32>,
     /// Tokens of each record and the most that a cluster may hold together; `None`: no limit.
-    pub max_tokens: Option<(&'a [u32], u64)>,
+    pub max_cluster_tokens: Option<(&'a [u32], u64)>,
 }
 
 impl Limits<'_> {
     /// Tokens of a record, 0 where they are not limited.
     #[inline]
     pub fn tokens_of(&self, record: u32) -> u64 {
-        self.max_tokens.map_or(0, |(tokens, _)| u64::from(tokens[record as usize]))
+        self.max_cluster_tokens.map_or(0, |(tokens, _)| u64::from(tokens[record as usize]))
     }
 
     /// Whether a cluster may hold that many tokens.
     #[inline]
     pub fn allows_tokens(&self, tokens: u64) -> bool {
-        self.max_tokens.is_none_or(|(_, most)| tokens <= most)
+        self.max_cluster_tokens.is_none_or(|(_, most)| tokens <= most)
     }
 
     /// Whether more than the bounds limits a cluster, so that records may have no place.
     pub fn restrict(&self) -> bool {
-        self.min_similarity.is_some() || self.max_tokens.is_some()
+        self.min_similarity.is_some() || self.max_cluster_tokens.is_some()
     }
 
     fn check(&self, num_records: usize) -> Result<()> {
@@ -64,12 +64,14 @@ impl Limits<'_> {
         {
             return Err(Error::Argument(format!("min_similarity must be in -1..1, got {least}")));
         }
-        match self.max_tokens {
+        match self.max_cluster_tokens {
             Some((tokens, _)) if tokens.len() != num_records => Err(Error::Argument(format!(
                 "tokens must have one number for each of {num_records} records, got {}",
                 tokens.len()
             ))),
-            Some((_, 0)) => Err(Error::Argument("max_tokens must be at least 1, got 0".into())),
+            Some((_, 0)) => {
+                Err(Error::Argument("max_cluster_tokens must be at least 1, got 0".into()))
+            }
             _ => Ok(()),
         }
     }
@@ -85,9 +87,9 @@ pub enum Fate {
     NotPartitionable = 1,
     /// Left over: no cluster that `min_similarity` allows has a place for it.
     NotSimilar = 2,
-    /// Left over: no cluster within `max_tokens` has a place for it.
+    /// Left over: no cluster within `max_cluster_tokens` has a place for it.
     NoTokensLeft = 3,
-    /// Dropped: the record alone has more than `max_tokens`.
+    /// Dropped: the record alone has more than `max_cluster_tokens`.
     TooLong = 4,
     /// Left over: its cluster was under the smallest size and was dissolved.
     Dissolved = 5,

@@ -11,7 +11,7 @@ use crate::{Progress, Result};
 /// Label of a record that is in no cluster.
 pub const FREE: i32 = -1;
 
-/// Label of a record that can be in none: longer than `max_tokens` by itself.
+/// Label of a record that can be in none: longer than `max_cluster_tokens` by itself.
 pub const BARRED: i32 = -2;
 
 /// Clusters of records with, for each cluster c, its sum S_c and the sum of cosines P_c over its
@@ -268,7 +268,7 @@ impl<'a> Partition<'a> {
 
     /// Why each record is where it is.
     pub fn fates(&self) -> Vec<Fate> {
-        let left = match (self.limits.min_similarity, self.limits.max_tokens) {
+        let left = match (self.limits.min_similarity, self.limits.max_cluster_tokens) {
             (Some(_), _) => Fate::NotSimilar,
             (None, Some(_)) => Fate::NoTokensLeft,
             (None, None) => Fate::NotPartitionable,

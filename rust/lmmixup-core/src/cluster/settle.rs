@@ -1,4 +1,4 @@
-//! Last places for records that `min_similarity` or `max_tokens` kept out of the fill.
+//! Last places for records that `min_similarity` or `max_cluster_tokens` kept out of the fill.
 
 use super::fill::Neighbours;
 use super::partition::{FREE, Partition};

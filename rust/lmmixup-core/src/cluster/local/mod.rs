@@ -183,7 +183,7 @@ mod tests {
             let found = knn::exact(&data, None, DIM, K, 1, &progress).map_err(failed)?;
             let near = Neighbours { indices: &found.indices, similarities: &found.similarities, k: K };
             let bounds = Bounds::new(2, 5).map_err(failed)?;
-            let limits = Limits { bounds, min_similarity: None, max_tokens: None };
+            let limits = Limits { bounds, min_similarity: None, max_cluster_tokens: None };
             let vectors = Vectors::new(&data, DIM).map_err(failed)?;
             let mut partition = Partition::new(vectors, limits);
             let sizes = bounds.draw(count, 3.0, 1.0, &mut Random::new(seed, 1));

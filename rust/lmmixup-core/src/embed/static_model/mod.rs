@@ -19,8 +19,8 @@ use tokens::{Tokenizer, Tokens};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StaticOptions {
     /// Tokens of a text that count; `None` takes all. With a limit the text is first cut to
-    /// `max_tokens` × (median length of a token) characters, as model2vec does.
-    pub max_tokens: Option<usize>,
+    /// `max_text_tokens` × (median length of a token) characters, as model2vec does.
+    pub max_text_tokens: Option<usize>,
     /// Leave out the unknown token, as model2vec does.
     pub drop_unknown: bool,
 }
@@ -41,8 +41,8 @@ impl StaticModel {
     /// [`Error::Io`] where a file cannot be read; [`Error::Data`] where one is not what it
     /// should be or holds a component that is not supported.
     pub fn open(tokenizer: &Path, weights: &Path, options: StaticOptions) -> Result<Self> {
-        if options.max_tokens == Some(0) {
-            return Err(Error::Argument("max_tokens must be at least 1, got 0".into()));
+        if options.max_text_tokens == Some(0) {
+            return Err(Error::Argument("max_text_tokens must be at least 1, got 0".into()));
         }
         Ok(Self {
             tokenizer: Tokenizer::open(tokenizer)?,
@@ -96,12 +96,12 @@ impl StaticModel {
     }
 
     fn ids<'t>(&self, text: &str, tokens: &'t mut Tokens) -> Result<&'t [u32]> {
-        let text = match self.options.max_tokens {
+        let text = match self.options.max_text_tokens {
             Some(max) => first_chars(text, max.saturating_mul(self.tokenizer.median_token_chars())),
             None => text,
         };
         self.tokenizer.encode(text, tokens)?;
-        tokens.ids.truncate(self.options.max_tokens.unwrap_or(usize::MAX));
+        tokens.ids.truncate(self.options.max_text_tokens.unwrap_or(usize::MAX));
         if let (true, Some(unknown)) = (self.options.drop_unknown, self.tokenizer.unknown()) {
             tokens.ids.retain(|&id| id != unknown);
         }
