@@ -15,14 +15,14 @@ impl<'a> Scanner<'a> {
                 self.at = mark.at - self.start + 1;
                 if mark.escaped { Escapes::Short } else { Escapes::None }
             }
-            mark => self.to_the_end(mark)?,
+            mark => self.skip_to_end(mark)?,
         };
         Ok((self.text.get(start..self.at - 1).unwrap_or_default(), escapes))
     }
 
     /// Goes behind the end of a string from its first mark on.
     #[inline(never)]
-    fn to_the_end(&mut self, mut mark: Option<Mark>) -> Result<Escapes, Fault> {
+    fn skip_to_end(&mut self, mut mark: Option<Mark>) -> Result<Escapes, Fault> {
         let (bytes, start) = (self.text.as_bytes(), self.at);
         let mut escapes = Escapes::None;
         loop {
