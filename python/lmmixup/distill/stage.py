@@ -6,6 +6,8 @@ from contextlib import aclosing
 from functools import partial
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
 from lmmixup.distill.chat import ChatMixer
 from lmmixup.distill.config import DistillConfig
 from lmmixup.distill.cutting import Cutting, cutting_of
@@ -83,6 +85,7 @@ def run(
     ) as open_run:
         check_clustered(pool)
         records = spilled(pool, open_run.scratch, num_threads=num_threads, reporter=reporter)
+        pa.default_memory_pool().release_unused()  # what parsing took, before requests wait
         fates = Fates()
         cutting = cutting_of(config)
         cut = partial(Parts, records, config, cutting=cutting, num_threads=num_threads)
