@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
     import numpy as np
 
-NAMES = ("ours", "polars", "polars_eager", "orjson_xxhash", "python_set")
+FAMILIES = ("ours", "polars", "polars_eager", "orjson_xxhash", "python_set")
+NAMES = (*FAMILIES, "read_and_hash")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", FAMILIES)
 def test_exact_dedup(benchmark: Any, small_pool: Path, name: str) -> None:
     run = getattr(exact, name)()
     benchmark.group = "exact dedup, 5,000 records"

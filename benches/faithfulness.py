@@ -1,6 +1,6 @@
 """Plants numbers, names and negations in faithful outputs and counts what is found.
 
-`python benches/faithfulness.py PARAGRAPHS.parquet` prints the table of
+`python benches/faithfulness.py PARAGRAPHS.parquet` makes the table of
 docs/decisions/0019-faithfulness.md. Sources are 2 to 5 Wikipedia paragraphs. A faithful output
 takes some of their sentences and reorders, shortens and inflects them and writes their numbers
 otherwise; into a copy of it one number, name or negation is planted. The rules here share no code
@@ -16,13 +16,14 @@ import sys
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import inflect
 import pyarrow.parquet as pq
 
 from lmmixup.distill.faithfulness import check
 from lmmixup.ops.faithfulness import KINDS
+from measure import save
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -463,23 +464,35 @@ def _difference(one: str, other: str) -> str:
     return f"{one[max(start - 30, 0) : start + 40]!r} -> {other[max(start - 30, 0) : start + 40]!r}"
 
 
+def row(name: str, counts: Counts) -> dict[str, Any]:
+    """What was found in one half, as a row of the results."""
+    by_kind = {
+        f"caught_{kind}": round(counts.num_caught[kind] / counts.num_planted[kind], 4)
+        for kind in KINDS
+    }
+    return {
+        "name": name,
+        "faithful": counts.num_faithful,
+        "flagged": round(counts.flagged_share, 4),
+        "planted": counts.num_planted.total(),
+        "caught": round(counts.caught_share, 4),
+        **by_kind,
+    }
+
+
 def main() -> None:
+    """Measure both halves, write the results."""
+    rows = []
     for name, half in zip(("thresholds", "reported"), clusters(Path(sys.argv[1])), strict=True):
         counts = measure(half)
-        print(f"{name}: {counts.num_faithful} faithful outputs, flagged {counts.flagged_share:.2%} "
-              f"{dict(counts.flagged_by)}; {counts.num_planted.total()} planted, caught "
-              f"{counts.caught_share:.2%}")  # fmt: skip
-        for kind in KINDS:
-            share = counts.num_caught[kind] / counts.num_planted[kind]
-            print(
-                f"  {kind}: {counts.num_caught[kind]} of {counts.num_planted[kind]} = {share:.2%}"
-            )
+        rows.append(row(name, counts))
         if "--show" in sys.argv and name == "thresholds":
             rng = random.Random(1)
             print(*rng.sample(counts.missed, min(60, len(counts.missed))), sep="\n")
             print(*rng.sample(counts.wrong, min(60, len(counts.wrong))), sep="\n")
             for cluster in half[:4]:
                 print("---", cluster.faithful, *cluster.planted.values(), sep="\n")
+    save("faithfulness", "Planted and found, faithful outputs flagged", Path(sys.argv[1]), rows)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ again when the same run is started anew.
 from __future__ import annotations
 
 import json
+from array import array
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Self
@@ -74,6 +75,9 @@ class StageRun:
         overwrite: Replace an existing output instead of raising.
         reporter: Where progress goes.
 
+    Attributes:
+        digests: SHA-256 of output files by name, where the stage took it while it wrote them.
+
     Raises:
         OutputExistsError: The output exists and `overwrite` is false.
         FileError: The output's parent cannot be written.
@@ -100,6 +104,7 @@ class StageRun:
         self.reporter = reporter
         self.counts = Counts()
         self.figures: dict[str, Any] = {}
+        self.digests: dict[str, str] = {}
         self._result: StageResult | None = None
         self._partial = PartialFolder(self.output)
         self._sinks: dict[str, ParquetSink] = {}
@@ -190,7 +195,7 @@ class StageRun:
             return
         nothing = pa.nulls(len(ids), pa.string())
         self.counts.dropped[reason] = self.counts.dropped.get(reason, 0) + len(ids)
-        reasons = pa.array([reason] * len(ids), pa.string())
+        reasons = _repeated(reason, len(ids))
         columns = [
             ids,
             reasons,
@@ -307,10 +312,14 @@ class StageRun:
 
     def _describe_outputs(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         paths = sorted(path for path in self.folder.rglob("*") if path.is_file())
+        names = [path.relative_to(self.folder).as_posix() for path in paths]
+
+        def digest_of(name: str) -> str:
+            return self.digests.get(name) or file_sha256(self.folder / name)
+
         with ThreadPoolExecutor(_DIGESTS_AT_ONCE) as aside:
-            digests = list(aside.map(file_sha256, paths))
-        for path, digest in zip(paths, digests, strict=True):
-            name = path.relative_to(self.folder).as_posix()
+            digests = list(aside.map(digest_of, names))
+        for path, name, digest in zip(paths, names, digests, strict=True):
             described: dict[str, Any] = {
                 "sha256": digest,
                 "num_bytes": path.stat().st_size,
@@ -325,6 +334,13 @@ class StageRun:
                 sink.close()
             except (OSError, ValueError, pa.ArrowException):
                 continue  # the run already failed for a reason of its own
+
+
+def _repeated(text: str, count: int) -> pa.Array:
+    """A text so many times. Arrow imports pandas to look at values of Python."""
+    said = text.encode()
+    ends = array("i", range(0, (count + 1) * len(said), len(said)))
+    return pa.StringArray.from_buffers(count, pa.py_buffer(ends), pa.py_buffer(said * count))
 
 
 def _file_error(output: Path, error: OSError) -> FileError:

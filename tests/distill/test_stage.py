@@ -372,6 +372,20 @@ def test_the_preview_shows_what_is_asked_and_asks_nothing(
     assert sent == shown
 
 
+def test_the_preview_shows_so_many_records_of_a_cluster_that_is_split_and_says_nothing_twice(
+    clustered: Callable[..., pa.Table], server: LLMServer, tmp_path: Path
+) -> None:
+    table = clustered([(f"question {n}", "word " * 100) for n in range(60)])
+    options = chat(server, tmp_path / "out", limit=3, max_prompt_tokens=500)
+    lines = preview(open_pool(table), DistillConfig(**options))
+    roles = [label.split()[-1] for label, _ in lines if label.startswith("cluster 0")]
+    assert roles == ["system", "user", "user", "user"]
+    said = dict(lines)
+    assert (said["clusters"], said["clusters split"]) == ("1", "1")
+    assert int(said["records to make"]) > 3
+    assert said["shown above"] == "the first 3 records"
+
+
 @pytest.mark.slow
 def test_killed_and_started_again_pays_once_and_writes_the_same_bytes(
     clustered: Callable[..., pa.Table], server: LLMServer, tmp_path: Path

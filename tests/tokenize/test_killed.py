@@ -27,7 +27,7 @@ def write_or_die(path, *rest):
         write(path, *rest)  # a shard that is there in part, as far as the next run knows
         os.kill(os.getpid(), signal.SIGKILL)
     written.append(path.name)
-    write(path, *rest)
+    return write(path, *rest)
 
 shards._write_shard = write_or_die
 config = TokenizeConfig(tokenizer=Path(model), max_row_tokens=128)

@@ -294,20 +294,23 @@ def test_finished_shards_are_not_written_again(
     written: list[str] = []
     write = shards._write_shard
 
-    def dies_at_the_fifth(path: Path, *rest: Any) -> None:
+    def dies_at_the_fifth(path: Path, *rest: Any) -> shards.Shard:
         if len(written) == 5:
             raise KeyboardInterrupt
         written.append(path.name)
-        write(path, *rest)
+        return write(path, *rest)
 
     monkeypatch.setattr(shards, "_write_shard", dies_at_the_fifth)
     with pytest.raises(KeyboardInterrupt):
         tokenize(example_pool, model, tmp_path / "again", max_row_tokens=128)
     first = list(written)
     written.clear()
-    monkeypatch.setattr(
-        shards, "_write_shard", lambda path, *rest: (written.append(path.name), write(path, *rest))
-    )
+
+    def writes(path: Path, *rest: Any) -> shards.Shard:
+        written.append(path.name)
+        return write(path, *rest)
+
+    monkeypatch.setattr(shards, "_write_shard", writes)
     tokenize(example_pool, model, tmp_path / "again", max_row_tokens=128)
     assert len(first) == 5
     assert not set(first) & set(written)

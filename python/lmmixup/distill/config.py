@@ -111,6 +111,7 @@ class DistillConfig(CallConfig):
             raise ValueError(f"batch asks a server; use {OPENAI}MODEL or {MERGEIT}MODEL")
         if self.is_mergeit != (self.library is not None):
             raise ValueError(
-                f"the mixer {MERGEIT}MODEL needs a library that rates, and no other mixer takes one"
+                f"the mixer {MERGEIT}MODEL needs a library that rates, and no other mixer takes "
+                "one; hint: --library with a folder of lmmixup library build"
             )
         return self

@@ -34,10 +34,10 @@ def preview(
         reporter: Where progress goes.
 
     Returns:
-        Label and value of each line: the turns that a model would get, or the record that
-        `extractive` would make, of the clusters up to `limit`, or of the first 20; then the
-        numbers of the whole run, its tokens (an estimate) and its price at most, where every
-        attempt is needed. The cache is not looked at.
+        Label and value of each line: the turns that a model would get, a repeated one once, or
+        the record that `extractive` would make, of as many records as `limit` has clusters, or
+        of the first 20; then the numbers of the whole run, its tokens (an estimate) and its price
+        at most, where every attempt is needed. The cache is not looked at.
 
     Source:
         Ours.
@@ -45,18 +45,29 @@ def preview(
     cutting = cutting_of(config)
     parts = Parts(pool, config, fates := Fates(), cutting=cutting, num_threads=num_threads)
     lines: list[tuple[str, str]] = []
+    said: set[str] = set()
     num_shown = config.limit or NUM_SHOWN
     num_parts = tokens = most = 0
     for part in parts:
-        if parts.num_clusters <= num_shown:
-            lines += _shown(part, config)
+        if num_parts < num_shown:
+            new = [line for line in _shown(part, config) if line[1] not in said]
+            said.update(value for _, value in new)
+            lines += new
         num_parts += 1
         if config.model is not None:
             request = chat_request(turns_of(part, config), config, 0)
             tokens += request.estimated_tokens()
             most += request.most_tokens()
         reporter("preview", num_parts, 0)
-    lines += [("clusters", f"{parts.num_clusters:,}"), ("records to make", f"{num_parts:,}")]
+    numbers = {
+        "clusters": parts.num_clusters,
+        "clusters split": parts.num_split,
+        "clusters too long": parts.num_refused,
+        "records to make": num_parts,
+    }
+    lines += [(name, f"{number:,}") for name, number in numbers.items()]
+    if num_parts > num_shown:
+        lines.append(("shown above", f"the first {num_shown:,} records"))
     lines += [
         (f"leftover: {reason}", f"{number:,}")
         for reason, number in sorted(fates.counts().items())

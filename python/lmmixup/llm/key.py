@@ -61,5 +61,8 @@ def read_key(env: str, file: Path | None, *, required: bool) -> ApiKey:
             raise FileError(f"{file}: {reason}; expected a file with an API key") from None
     value = os.environ.get(env, "").strip()
     if not value and required:
-        raise ArgumentError(f"no key in ${env}, and no base_url of another server")
+        raise ArgumentError(
+            f"no key in ${env}, and no base_url of another server; set the variable, or name "
+            "--api-key-file or --base-url"
+        )
     return ApiKey(value)

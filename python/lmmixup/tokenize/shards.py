@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 import pyarrow as pa
 from pyarrow import ipc
@@ -24,44 +24,100 @@ if TYPE_CHECKING:
 
 MIB = 1 << 20
 ROWS_PER_BATCH = 1000
-"""Rows of a record batch, as `datasets` writes them."""
+"""Rows of a record batch at most, as `datasets` writes them."""
 
 
-def write_shards(
-    run: StageRun,
-    chats: _rust.ChatPool,
-    config: TokenizeConfig,
-    num_rows: int,
-    num_threads: int,
-) -> None:
-    """Writes `data-*.arrow`, `dataset_info.json` and `state.json`.
+class Shard(NamedTuple):
+    """A shard that was written, or found from an earlier run.
+
+    Attributes:
+        num_rows: Its rows.
+        is_whole: Whether rows did not break off in it.
+        sha256: Its digest, if it was written now.
+    """
+
+    num_rows: int
+    is_whole: bool
+    sha256: str | None
+
+
+def batch_rows(config: TokenizeConfig) -> int:
+    """Rows of a record batch, fewer where a shard is small.
 
     Args:
-        run: Its work folder keeps finished shards until all are there.
-        chats: Packed rows.
+        config: Size of a shard, longest row, columns.
+    """
+    return max(1, min(ROWS_PER_BATCH, _shard_tokens(config) // config.max_row_tokens))
+
+
+def _shard_tokens(config: TokenizeConfig) -> int:
+    columns = 3 if config.position_ids else 2
+    return config.shard_mb * MIB // (4 * columns)
+
+
+def write_shards(run: StageRun, rows: _rust.PackedRows, config: TokenizeConfig) -> list[Shard]:
+    """Writes shards while rows come, and leaves those finished in the run's work folder.
+
+    Args:
+        run: Shards that an earlier run finished are there already and are not written again.
+        rows: Taken to their end, and closed: whoever gives records is told where this fails.
         config: Size of a shard, columns.
-        num_rows: Number of rows, at least one.
-        num_threads: 0 takes all cores.
+
+    Returns:
+        The shards.
 
     Notes:
-        A shard has a fixed number of rows, from its size and the average row.
+        A shard ends where the next batch might not fit into it, so where shards end depends on
+        nothing that comes after.
     """
-    columns = 3 if config.position_ids else 2
-    row_bytes = max(1, chats.num_tokens * 4 * columns // num_rows)
-    shard_rows = max(1, config.shard_mb * MIB // row_bytes)
-    starts = range(0, num_rows, shard_rows)
-    names = [f"data-{at:05d}-of-{len(starts):05d}.arrow" for at in range(len(starts))]
-    for start, name in zip(starts, names, strict=True):
-        finished = run.work / name
-        end = min(num_rows, start + shard_rows)
-        if not finished.exists():
-            part = run.scratch / name
-            _write_shard(part, chats, config, range(start, end), num_threads)
-            part.rename(finished)
-        run.reporter("write shards", end, num_rows)
-    for name in names:
-        _place(run.work / name, run.folder / name)
+    shards: list[Shard] = []
+    with closing(rows):
+        while True:
+            finished = run.work / _work_name(len(shards))
+            if finished.exists():
+                shard = _skip_shard(rows, config)
+            else:
+                part = run.scratch / finished.name
+                shard = _write_shard(part, rows, config)
+                if shard.num_rows and shard.is_whole:
+                    part.rename(finished)
+            if not (shard.num_rows and shard.is_whole):
+                return shards
+            shards.append(shard)
+
+
+def count_rows(rows: _rust.PackedRows, config: TokenizeConfig) -> list[Shard]:
+    """The shards that there would be.
+
+    Args:
+        rows: Taken to their end.
+        config: Size of a shard, columns.
+    """
+    shards = []
+    with closing(rows):
+        while (shard := _skip_shard(rows, config)).num_rows:
+            shards.append(shard)
+    return shards
+
+
+def place_shards(run: StageRun, shards: list[Shard], config: TokenizeConfig) -> None:
+    """Names the finished shards and writes `dataset_info.json` and `state.json`.
+
+    Args:
+        run: Whose work folder has the shards.
+        shards: All of them.
+        config: Columns.
+    """
+    names = [f"data-{at:05d}-of-{len(shards):05d}.arrow" for at in range(len(shards))]
+    for at, (name, shard) in enumerate(zip(names, shards, strict=True)):
+        _place(run.work / _work_name(at), run.folder / name)
+        if shard.sha256 is not None:
+            run.digests[name] = shard.sha256
     _describe(run.folder, names, config, _fingerprint(run, names))
+
+
+def _work_name(number: int) -> str:
+    return f"data-{number:05d}.arrow"
 
 
 def _fingerprint(run: StageRun, names: list[str]) -> str:
@@ -81,30 +137,57 @@ def _place(finished: Path, target: Path) -> None:
         shutil.copyfile(finished, target)
 
 
-def _write_shard(
-    path: Path, chats: _rust.ChatPool, config: TokenizeConfig, rows: range, num_threads: int
-) -> None:
+def _write_shard(path: Path, rows: _rust.PackedRows, config: TokenizeConfig) -> Shard:
     schema = shard_schema(positions=config.position_ids)
-    with pa.OSFile(str(path), "wb") as file, ipc.new_stream(file, schema) as writer:
-        for batch in _batches(chats, config, rows, num_threads):
-            columns = pa.record_batch(batch).columns
-            writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
+    num_rows = 0
+    with path.open("wb") as file:
+        digested = _Digested(file)
+        with ipc.new_stream(pa.PythonFile(digested, "w"), schema) as writer:
+            for count, batch in _batches(rows, config, make=True):
+                columns = pa.record_batch(batch).columns
+                writer.write_batch(pa.RecordBatch.from_arrays(columns, schema=schema))
+                num_rows += count
+    return Shard(num_rows, not rows.is_broken, digested.sha256.hexdigest())
+
+
+def _skip_shard(rows: _rust.PackedRows, config: TokenizeConfig) -> Shard:
+    num_rows = sum(count for count, _ in _batches(rows, config, make=False))
+    return Shard(num_rows, not rows.is_broken, None)
 
 
 def _batches(
-    chats: _rust.ChatPool, config: TokenizeConfig, rows: range, num_threads: int
-) -> Iterator[Any]:
-    """Batches of rows; the next one is made while one is written."""
-    with ThreadPoolExecutor(1) as ahead:
-        made = None
-        for start in rows[::ROWS_PER_BATCH]:
-            end = min(start + ROWS_PER_BATCH, rows.stop)
-            coming = ahead.submit(chats.batch, start, end, config.position_ids, num_threads)
-            if made is not None:
-                yield made.result()
-            made = coming
-        if made is not None:
-            yield made.result()
+    rows: _rust.PackedRows, config: TokenizeConfig, *, make: bool
+) -> Iterator[tuple[int, Any]]:
+    """The batches of a shard, with their numbers of rows."""
+    last = _shard_tokens(config) - batch_rows(config) * config.max_row_tokens
+    num_tokens = 0
+    while num_tokens <= last or not num_tokens:
+        taken = rows.next_batch(make)
+        if taken is None:
+            return
+        count, tokens, batch = taken
+        num_tokens += tokens
+        yield count, batch
+
+
+class _Digested:
+    """A file that takes the digest of what is written to it, while that is at hand."""
+
+    closed = False
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.sha256 = hashlib.sha256()
+
+    def write(self, data: pa.Buffer | bytes) -> int:
+        self.sha256.update(data)
+        return self._file.write(data)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def close(self) -> None:
+        """The file is closed by who opened it."""
 
 
 def shard_schema(*, positions: bool) -> pa.Schema:

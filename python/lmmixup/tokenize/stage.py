@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
@@ -12,8 +13,9 @@ from lmmixup.errors import ArgumentError, InfeasibleError
 from lmmixup.progress import SILENT, Reporter
 from lmmixup.stage import StageResult, StageRun
 from lmmixup.tokenize.charts import draw_lengths
+from lmmixup.tokenize.config import PACK_WINDOW
 from lmmixup.tokenize.files import find_files
-from lmmixup.tokenize.shards import write_shards
+from lmmixup.tokenize.shards import batch_rows, count_rows, place_shards, write_shards
 from lmmixup.tokenize.stats import length_figures
 
 if TYPE_CHECKING:
@@ -59,9 +61,10 @@ def run(
         OutputExistsError: The output exists and `overwrite` is false.
 
     Notes:
-        Tokens are on disk, four bytes each; memory holds 4 bytes a record, 12 more while packing,
-        and what the pool holds. Shards that a killed run finished are not written again. Same
-        bytes at any number of threads.
+        Rows are written while records are read: memory holds the tokens of two windows of
+        records, and what the pool holds. Packing all records at once (`pack_window` 0) puts tokens
+        on disk, four bytes each, and takes 16 bytes a record. Shards that a killed run finished
+        are not written again. Same bytes at any number of threads.
 
     Source:
         Ours; docs/decisions/0018-tokenize.md.
@@ -77,8 +80,8 @@ def run(
     open_run = StageRun(
         "tokenize", output, config=config, pool=pool, overwrite=overwrite, reporter=reporter
     )
-    # The tokenizer is opened while the run digests its input.
-    with ThreadPoolExecutor(1) as aside:
+    # The tokenizer is opened and digested while the run digests its input.
+    with ThreadPoolExecutor(2) as aside:
         opening = aside.submit(
             _rust.ChatEncoder,
             files.tokenizer,
@@ -87,8 +90,9 @@ def run(
             config.special_in_text,
             config.template_path == "auto",
         )
+        digesting = aside.submit(files.digests)
         with open_run:
-            open_run.figures.update(files.digests())
+            open_run.figures.update(digesting.result())
             _make(open_run, pool, config, opening.result(), num_threads)
     return open_run.result
 
@@ -96,17 +100,31 @@ def run(
 def _make(
     run: StageRun, pool: Pool, config: TokenizeConfig, encoder: _rust.ChatEncoder, num_threads: int
 ) -> None:
-    """Encodes, packs and writes."""
+    """Encodes, packs and writes, all at the same time."""
     is_cut = config.too_long == "truncate"
-    chats = _rust.ChatPool(encoder, config.max_row_tokens, is_cut, run.scratch / "tokens.bin")
-    pool.feed(chats, columns=COLUMNS, num_threads=num_threads, reporter=run.reporter)
+    window = config.pack_window if config.packing == "best-fit" else PACK_WINDOW
+    tokens = run.scratch / "tokens.bin"
+    chats = _rust.ChatPool(encoder, config.max_row_tokens, is_cut, window, tokens)
+    rows = chats.rows(
+        config.packing, config.max_row_tokens, config.position_ids, batch_rows(config)
+    )
+    with ThreadPoolExecutor(1) as aside:
+        take = partial(count_rows if config.stats else partial(write_shards, run), rows, config)
+        taking = aside.submit(take)
+        try:
+            pool.feed(chats, columns=COLUMNS, num_threads=num_threads, reporter=run.reporter)
+            chats.finish()
+        except BaseException:
+            chats.stop()
+            taking.result()  # raises what came first, if it was that rows could not be written
+            raise
+        shards = taking.result()
     _account(run, chats)
-    num_rows = chats.pack(config.packing, config.max_row_tokens, config.pack_window)
-    run.figures.update(length_figures(chats, config, num_rows))
+    run.figures.update(length_figures(chats, config, sum(shard.num_rows for shard in shards)))
     if config.stats:
         draw_lengths(*chats.histogram(), config.max_row_tokens, run.folder)
-    elif num_rows:
-        write_shards(run, chats, config, num_rows, num_threads)
+    elif shards:
+        place_shards(run, shards, config)
     else:
         raise InfeasibleError(
             "no record has a token to train on; see why with --stats and dropped.parquet"
@@ -115,11 +133,8 @@ def _make(
 
 def _account(run: StageRun, chats: _rust.ChatPool) -> None:
     """Gives every record its outcome."""
-    by_reason: dict[str, list[tuple[str, str]]] = {}
-    for record, reason, detail in chats.dropped():
-        by_reason.setdefault(reason, []).append((record, detail))
-    for reason, rows in sorted(by_reason.items()):
-        ids, details = (pa.array(column, pa.string()) for column in zip(*rows, strict=True))
-        run.drop(ids, reason, details=details)
+    for reason, dropped in chats.dropped():
+        rows = pa.record_batch(dropped)
+        run.drop(rows.column("id"), reason, details=rows.column("detail"))
     run.counts.input = len(chats)
     run.counts.kept = chats.num_kept

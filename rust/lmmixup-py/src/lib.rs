@@ -44,7 +44,9 @@ mod rust_module {
     #[pymodule_export]
     use super::text::TextPool;
     #[pymodule_export]
-    use super::tokenize::{ChatEncoder, ChatPool, Encoder, pack_best_fit, tokenizer_identity};
+    use super::tokenize::{
+        ChatEncoder, ChatPool, Encoder, PackedRows, pack_best_fit, tokenizer_identity,
+    };
     use super::*;
     #[pymodule_export]
     use crate::cluster::{

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use arrow_array::{ArrayRef, RecordBatch, StringArray};
 use lmmixup_core::embed::Texts;
 use lmmixup_core::pack::{Rows, best_fit};
 use lmmixup_core::pool::Store;
 use lmmixup_core::template::Template;
 use lmmixup_core::tokenize::{
-    Chat, Encoder as CoreEncoder, Limits, SpecialInText, TokenPool as CorePool, identity,
+    Chat, Encoder as CoreEncoder, Limits, PackedRows as CoreRows, Packing, SpecialInText,
+    TokenPool as CorePool, Windows, identity,
 };
 use lmmixup_core::{Error, Result};
 use numpy::{IntoPyArray, PyArray1, PyReadonlyArray1};
@@ -108,16 +110,12 @@ impl ChatEncoder {
     }
 }
 
-/// The chats of a pool as tokens on disk, and as rows of packed ones.
+/// The chats of a pool, encoded; [`ChatPool::rows`] gives the rows that they are packed into.
 #[pyclass(module = "lmmixup._rust")]
 pub struct ChatPool {
     inner: CorePool,
-    rows: Packed,
-}
-
-enum Packed {
-    Rows(Rows),
-    Wrapped(u32),
+    /// Until they are taken; in a mutex as threads share objects of Python.
+    windows: Mutex<Option<Windows>>,
 }
 
 #[pymethods]
@@ -128,12 +126,49 @@ impl ChatPool {
         encoder: &ChatEncoder,
         max_row_tokens: u32,
         truncate: bool,
+        window: usize,
         path: PathBuf,
     ) -> PyResult<Self> {
         let limits = Limits { max_row_tokens, truncate };
-        let inner = CorePool::new(Arc::clone(&encoder.0), limits, &path);
-        let inner = inner.map_err(|error| to_python(py, error))?;
-        Ok(Self { inner, rows: Packed::Rows(Rows::default()) })
+        let made = CorePool::new(Arc::clone(&encoder.0), limits, window, &path);
+        let (inner, windows) = made.map_err(|error| to_python(py, error))?;
+        Ok(Self { inner, windows: Mutex::new(Some(windows)) })
+    }
+
+    /// The rows that records are packed into, to be taken on another thread while records come;
+    /// once.
+    fn rows(
+        &mut self,
+        py: Python<'_>,
+        packing: &str,
+        capacity: u32,
+        positions: bool,
+        rows_per_batch: usize,
+    ) -> PyResult<PackedRows> {
+        let packing = match packing {
+            "best-fit" => Packing::BestFit,
+            "wrapped" => Packing::Wrapped,
+            "none" => Packing::Single,
+            other => {
+                let error = unknown("packing", other, "best-fit, wrapped or none");
+                return Err(to_python(py, error));
+            }
+        };
+        let once = || Error::Argument("expected the first call of `rows`, got another".into());
+        let windows = self.windows.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        let windows = windows.ok_or_else(|| to_python(py, once()))?;
+        let rows = CoreRows::new(windows, packing, capacity, positions, rows_per_batch);
+        Ok(PackedRows(Mutex::new(Some(rows))))
+    }
+
+    /// Says that all records came.
+    fn finish(&mut self, py: Python<'_>) -> PyResult<()> {
+        py.detach(|| self.inner.finish()).map_err(|error| to_python(py, error))
+    }
+
+    /// Says that no more records come, though they are not all.
+    fn stop(&mut self) {
+        self.inner.stop();
     }
 
     fn push(&mut self, py: Python<'_>, batch: PyRecordBatch, num_threads: usize) -> PyResult<()> {
@@ -172,7 +207,7 @@ impl ChatPool {
     /// Most tokens of a record, those that are cut off left out.
     #[getter]
     fn longest(&self) -> u32 {
-        self.inner.lengths().iter().copied().max().unwrap_or(0)
+        self.inner.longest()
     }
 
     /// Name of the way that texts took.
@@ -203,52 +238,57 @@ impl ChatPool {
         (tokens.into_pyarray(py), records.into_pyarray(py))
     }
 
-    /// `(id, reason, detail)` of each record that became no tokens.
-    fn dropped(&self) -> Vec<(String, &'static str, String)> {
-        let rows = self.inner.dropped().iter();
-        rows.map(|(id, drop)| (id.clone(), drop.reason, drop.detail.clone())).collect()
+    /// `(reason, rows)` for each reason why records became no tokens; rows of `id` and `detail`.
+    fn dropped(&self, py: Python<'_>) -> PyResult<Vec<(&'static str, PyRecordBatch)>> {
+        let mut by_reason: BTreeMap<&'static str, [Vec<&str>; 2]> = BTreeMap::new();
+        for (id, drop) in self.inner.dropped() {
+            let [ids, details] = by_reason.entry(drop.reason).or_default();
+            ids.push(id);
+            details.push(&drop.detail);
+        }
+        let batch = |(reason, columns): (&'static str, [Vec<&str>; 2])| {
+            let texts =
+                columns.map(|texts| -> ArrayRef { Arc::new(StringArray::from_iter_values(texts)) });
+            let batch = RecordBatch::try_from_iter(["id", "detail"].into_iter().zip(texts));
+            let batch = batch.map_err(|error| to_python(py, error.into()))?;
+            Ok((reason, PyRecordBatch::new(batch)))
+        };
+        by_reason.into_iter().map(batch).collect()
     }
+}
 
-    /// Packs the records; gives the number of rows.
-    fn pack(
-        &mut self,
-        py: Python<'_>,
-        strategy: &str,
-        capacity: u32,
-        window: usize,
-    ) -> PyResult<usize> {
-        let inner = &self.inner;
-        let packed = py.detach(|| match strategy {
-            "best-fit" => best_fit(inner.lengths(), capacity, window).map(Packed::Rows),
-            "none" => Ok(Packed::Rows(Rows::single(inner.len()))),
-            "wrapped" => Ok(Packed::Wrapped(capacity)),
-            other => Err(unknown("packing", other, "best-fit, wrapped or none")),
-        });
-        self.rows = packed.map_err(|error| to_python(py, error))?;
-        Ok(match &self.rows {
-            Packed::Rows(rows) => rows.len(),
-            Packed::Wrapped(capacity) => {
-                self.inner.num_tokens().div_ceil(u64::from(*capacity)) as usize
-            }
-        })
-    }
+/// Rows of packed chats, made as the chats come.
+#[pyclass(frozen, module = "lmmixup._rust")]
+pub struct PackedRows(Mutex<Option<CoreRows>>);
 
-    /// Packed rows `start..end`.
-    fn batch(
+#[pymethods]
+impl PackedRows {
+    /// `(number of rows, their tokens, rows)` that come next, or `None`; without `make` no rows.
+    fn next_batch(
         &self,
         py: Python<'_>,
-        start: usize,
-        end: usize,
-        positions: bool,
-        num_threads: usize,
-    ) -> PyResult<PyRecordBatch> {
-        let batch = detach(py, None, |_| match &self.rows {
-            Packed::Rows(rows) => self.inner.batch(rows, start..end, positions, num_threads),
-            Packed::Wrapped(capacity) => {
-                self.inner.wrapped_batch(*capacity, start..end, positions, num_threads)
-            }
-        })?;
-        Ok(PyRecordBatch::new(batch))
+        make: bool,
+    ) -> PyResult<Option<(usize, usize, Option<PyRecordBatch>)>> {
+        let next = || self.lock().as_mut().map_or(Ok(None), |rows| rows.next_batch(make));
+        let made = py.detach(next).map_err(|error| to_python(py, error))?;
+        Ok(made.map(|made| (made.num_rows, made.num_tokens, made.batch.map(PyRecordBatch::new))))
+    }
+
+    /// Whether the end that came is none: not all records did.
+    #[getter]
+    fn is_broken(&self) -> bool {
+        self.lock().as_ref().is_none_or(CoreRows::is_broken)
+    }
+
+    /// Takes no more rows; whoever gives records is told.
+    fn close(&self) {
+        *self.lock() = None;
+    }
+}
+
+impl PackedRows {
+    fn lock(&self) -> MutexGuard<'_, Option<CoreRows>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

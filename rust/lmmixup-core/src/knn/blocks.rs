@@ -16,7 +16,7 @@ use super::exact;
 use super::pairs::{BLOCK, Block, Pairs, Tiles};
 use super::queries;
 use super::refine::refine;
-use super::topk::Entry;
+use super::topk::{Entry, merge};
 use super::vectors::Vectors;
 use crate::{Progress, Result};
 
@@ -146,18 +146,15 @@ impl Best {
     }
 
     fn merge(&self, members: &[u32], blocks: &[Block]) {
-        let mut all = Vec::new();
+        let (mut more, mut room) = (Vec::new(), Vec::new());
         self.for_members(members, |at, best| {
             let found = blocks[at / BLOCK].nearest.row(at % BLOCK);
-            if found.is_empty() {
-                return;
+            if !found.is_empty() {
+                more.clear();
+                let renamed = |entry: &Entry| entry.renamed(members[entry.index() as usize]);
+                more.extend(found.iter().map(renamed));
+                merge(best, &mut more, &mut room);
             }
-            all.clear();
-            all.extend(best.iter().copied().filter(|&entry| entry != NONE));
-            all.extend(found.iter().map(|entry| entry.renamed(members[entry.index() as usize])));
-            all.sort_unstable_by(|a, b| b.cmp(a));
-            all.dedup();
-            best.iter_mut().zip(&all).for_each(|(best, entry)| *best = *entry);
         });
     }
 

@@ -121,9 +121,11 @@ impl Codes {
     /// Some rows in this order, as codes of their own.
     pub(super) fn gather(&self, rows: &[u32]) -> Self {
         let pick = |from: &[f32]| rows.iter().map(|&row| from[row as usize]).collect();
+        let mut codes = Vec::with_capacity(rows.len() * self.depth);
+        rows.iter().for_each(|&row| codes.extend_from_slice(self.row(row as usize)));
         Self {
             depth: self.depth,
-            codes: rows.iter().flat_map(|&row| self.row(row as usize)).copied().collect(),
+            codes,
             steps: pick(&self.steps),
             offsets: rows.iter().map(|&row| self.offsets[row as usize]).collect(),
             errors: pick(&self.errors),

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use super::codes::Codes;
 use super::pairs::BLOCK;
-use super::topk::Entry;
+use super::topk::{Entry, merge};
 use crate::{Progress, Result};
 
 /// So many of a row's nearest are asked, and each names so many of its own.
@@ -37,7 +37,7 @@ pub(super) fn refine(
     progress.start("neighbours of neighbours", codes.len() as u64);
     parts.par_iter_mut().enumerate().try_for_each(|(at, part)| {
         let mut seen = Seen::new(1 + k + width * width);
-        let mut found = Vec::new();
+        let (mut found, mut room) = (Vec::new(), Vec::new());
         for (here, best) in part.chunks_exact_mut(k).enumerate() {
             let row = (at * BLOCK + here) as u32;
             seen.clear();
@@ -59,9 +59,7 @@ pub(super) fn refine(
                 }
             }
             if !found.is_empty() {
-                found.extend(best.iter().copied());
-                found.sort_unstable_by(|a, b| b.cmp(a));
-                best.copy_from_slice(&found[..k]);
+                merge(best, &mut found, &mut room);
             }
         }
         progress.advance((part.len() / k) as u64)

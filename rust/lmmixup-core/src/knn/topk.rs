@@ -31,6 +31,26 @@ impl Entry {
     }
 }
 
+/// Keeps the best of two lists, each once, in the first: best first, like all of `best`. `more` may be in
+/// any order; `room` is for what this takes.
+pub(super) fn merge(best: &mut [Entry], more: &mut [Entry], room: &mut Vec<Entry>) {
+    more.sort_unstable_by(|a, b| b.cmp(a));
+    room.clear();
+    let (mut old, mut new) = (best.iter().copied().peekable(), more.iter().copied().peekable());
+    while room.len() < best.len() {
+        let next = match (old.peek(), new.peek()) {
+            (Some(one), Some(other)) if other > one => new.next(),
+            _ => old.next(),
+        };
+        // What stands in both, or twice in one, comes up in succession.
+        room.extend(next.filter(|entry| room.last() != Some(entry)));
+        if next.is_none() {
+            room.resize(best.len(), Entry::LEAST);
+        }
+    }
+    best.copy_from_slice(room);
+}
+
 /// The candidates of consecutive rows.
 ///
 /// Each row has room for [`Nearest::room`] candidates. When it is full, all but the best k go, and
@@ -113,6 +133,23 @@ mod tests {
         assert!(entries.windows(2).all(|pair| pair[0] > pair[1]));
         assert_eq!(entries[4].similarity(), -0.1);
         assert_eq!(entries[4].index(), 1);
+    }
+
+    #[test]
+    fn merges_as_sorting_does() {
+        let entry = |index: u32| Entry::new((index % 13) as f32, index);
+        for (num_old, num_new, k) in [(0, 0, 3), (3, 5, 8), (8, 0, 8), (2, 30, 8), (0, 2, 8)] {
+            let mut best: Vec<Entry> = (0..num_old).map(|at| entry(at * 5)).collect();
+            best.sort_unstable_by(|a, b| b.cmp(a));
+            best.resize(k, Entry::LEAST);
+            let mut more: Vec<Entry> = (0..num_new).map(|at| entry(at * 3)).collect();
+            let mut all = [best.clone(), more.clone()].concat();
+            all.sort_unstable_by(|a, b| b.cmp(a));
+            all.dedup();
+            all.resize(k.max(all.len()), Entry::LEAST);
+            merge(&mut best, &mut more, &mut Vec::new());
+            assert!(best == all[..k], "{num_old} {num_new} {k}");
+        }
     }
 
     #[test]

@@ -1,8 +1,8 @@
 //! Chats to token ids and loss masks, packed into rows of a bounded length.
 //!
 //! ```text
-//! pool::Reader (threads) ─► chat (template, encoder: ids and mask) ─► spill (disk)
-//!    ─► pack (which records share a row) ─► batches of rows
+//! pool::Reader (threads) ─► chat (template, encoder: ids and mask) ─► windows of records
+//!    ─► pack (which records share a row) ─► batches of rows, on another thread
 //! ```
 
 mod added;
@@ -20,10 +20,12 @@ mod nfc;
 pub mod rows;
 pub mod store;
 mod tables;
+mod window;
 mod words;
 
 pub use chat::{Chat, ChatScratch, Drop, Paths, SpecialInText, TRAINED};
 pub use encoded::{Encoded, Limits, Totals};
 pub use encoder::{Encoder, Scratch};
 pub use identity::identity;
-pub use store::TokenPool;
+pub use rows::{Made, PackedRows, Packing};
+pub use store::{TokenPool, Windows};

@@ -1,17 +1,16 @@
-//! The tokens of a pool on disk: four bytes a token, read back record by record.
+//! The tokens of a pool on their way into rows: windows of records, one handed over at a time.
 
-use std::fs::{File, OpenOptions};
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use arrow_array::RecordBatch;
-use arrow_buffer::Buffer;
 use rayon::prelude::*;
 
 use super::chat::{Chat, Drop};
 use super::columns::ChatColumns;
 use super::encoded::{Encoded, Limits, Shelves, TokenSink, Totals, Unused};
+use super::window::Window;
 use crate::pool::{Reader, Request, Store};
 use crate::threads::with_threads;
 use crate::{Error, Progress, Result};
@@ -19,26 +18,37 @@ use crate::{Error, Progress, Result};
 /// Records that one task encodes at a time.
 const ROWS_A_TASK: usize = 256;
 
-/// Tokens that a buffer which is used again may have room for.
-const MAX_SPARE: usize = 1 << 20;
+/// What is handed over to whoever makes rows.
+#[derive(Debug)]
+pub(super) enum Handed {
+    /// A window that is full, or the last one.
+    Window(Window),
+    /// There is no more.
+    End,
+}
 
-/// Records from one note of where their tokens begin to the next.
-const NOTED_EVERY: usize = 64;
+/// Windows in their order; without [`Handed::End`] they were broken off.
+#[derive(Debug)]
+pub struct Windows {
+    pub(super) handed: Receiver<Handed>,
+    pub(super) shelves: Arc<Shelves>,
+}
 
-/// Tokens of a pool's records in the order they came: some four bytes a record in memory, the
-/// tokens in a file.
+/// Encodes the records of a pool in the order they came. A window of them is held while it fills,
+/// and one more while rows are made of it.
 #[derive(Debug)]
 pub struct TokenPool {
     chat: Arc<Chat>,
     limits: Limits,
     shelves: Arc<Shelves>,
-    path: PathBuf,
-    file: File,
-    /// Tokens of each record.
-    lengths: Vec<u32>,
-    /// Where the tokens of every [`NOTED_EVERY`]th record begin.
-    starts: Vec<u64>,
+    window: Window,
+    /// Records of a window; 0: all.
+    window_size: usize,
+    /// Gone once it is told that there is no more.
+    rows: Option<SyncSender<Handed>>,
+    num_kept: usize,
     num_tokens: u64,
+    longest: u32,
     dropped: Vec<(String, Drop)>,
     totals: Totals,
     num_pushed: usize,
@@ -91,7 +101,8 @@ impl Store for TokenPool {
         Reader::with_sinks(request, move |bytes| TokenSink::new(&chat, limits, &shelves, bytes))
     }
 
-    /// Writes the tokens to the file. [`Error::Data`] as [`Chat::encode`]; [`Error::Io`].
+    /// Hands windows over that are full, and waits until the one before was taken.
+    /// [`Error::Data`] as [`Chat::encode`], and where nobody takes them; [`Error::Io`].
     fn absorb(
         &mut self,
         made: Encoded,
@@ -101,21 +112,16 @@ impl Store for TokenPool {
         if let Some(error) = made.failed {
             return Err(error);
         }
+        let part = Arc::new(made.tokens);
         let mut at = 0;
-        let mut tokens = made.tokens;
-        let all_stay = (0..made.records.len()).all(&stays);
-        let mut kept: Vec<u32> = Vec::new();
         for (row, record) in made.records.into_iter().enumerate() {
-            let count = record.as_ref().map_or(0, |length| length.kept as usize);
+            let count = record.as_ref().map_or(0, |length| length.kept);
             if stays(row) {
                 self.num_pushed += 1;
                 match record {
                     Ok(length) => {
-                        if !all_stay {
-                            kept.extend_from_slice(&tokens[at..at + count]);
-                        }
-                        self.note_length(length.kept);
                         self.totals.count(length);
+                        self.add(&part, at, count)?;
                     }
                     Err(Unused { drop, length }) => {
                         self.totals.count_dropped(length);
@@ -123,74 +129,114 @@ impl Store for TokenPool {
                     }
                 }
             }
-            at += count;
-        }
-        if !all_stay {
-            tokens = kept;
-        }
-        let bytes = Buffer::from_vec(tokens);
-        self.file.write_all(&bytes).map_err(|error| Error::io(&self.path, error))?;
-        // Grown for one long record, memory would be held for good.
-        if let Ok(mut tokens) = bytes.into_vec::<u32>()
-            && tokens.capacity() <= MAX_SPARE
-        {
-            tokens.clear();
-            self.shelves.tokens.give(tokens);
+            at += count as usize;
         }
         Ok(())
     }
 }
 
 impl TokenPool {
-    /// An empty pool whose tokens go to a new file.
+    /// An empty pool, and the windows that come of it: of `window_size` records, or one of all of
+    /// them (0), whose tokens go to the file `path`.
     ///
     /// # Errors
     /// [`Error::Io`] where the file cannot be made; [`Error::Argument`] for limits of nothing.
-    pub fn new(chat: Arc<Chat>, limits: Limits, path: &Path) -> Result<Self> {
+    pub fn new(
+        chat: Arc<Chat>,
+        limits: Limits,
+        window_size: usize,
+        path: &Path,
+    ) -> Result<(Self, Windows)> {
         if limits.max_row_tokens == 0 || limits.max_row_tokens > i32::MAX as u32 {
             let got = limits.max_row_tokens;
             return Err(Error::Argument(format!(
                 "max_row_tokens must be 1 to 2^31 - 1, got {got}"
             )));
         }
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path);
-        Ok(Self {
+        let window = match window_size {
+            0 => Window::on_disk(path)?,
+            _ => Window::default(),
+        };
+        // Without room in between: no third window is held.
+        let (rows, handed) = sync_channel(0);
+        let shelves = Arc::<Shelves>::default();
+        let windows = Windows { handed, shelves: Arc::clone(&shelves) };
+        let pool = Self {
             chat,
             limits,
-            shelves: Arc::default(),
-            path: path.to_owned(),
-            file: file.map_err(|error| Error::io(path, error))?,
-            lengths: Vec::new(),
-            starts: Vec::new(),
+            shelves,
+            window,
+            window_size,
+            rows: Some(rows),
+            num_kept: 0,
             num_tokens: 0,
+            longest: 0,
             dropped: Vec::new(),
             totals: Totals::default(),
             num_pushed: 0,
-        })
+        };
+        Ok((pool, windows))
     }
 
-    /// Notes where the next record's tokens are.
-    fn note_length(&mut self, length: u32) {
-        if self.lengths.len().is_multiple_of(NOTED_EVERY) {
-            self.starts.push(self.num_tokens);
-        }
-        self.lengths.push(length);
+    fn add(&mut self, part: &Arc<Vec<u32>>, start: usize, length: u32) -> Result<()> {
+        self.window.add(part, start, length)?;
+        self.num_kept += 1;
         self.num_tokens += u64::from(length);
+        self.longest = self.longest.max(length);
+        match self.window.lengths.len() == self.window_size {
+            true => self.hand_over(),
+            false => Ok(()),
+        }
+    }
+
+    fn hand_over(&mut self) -> Result<()> {
+        self.window.close()?;
+        let window = std::mem::take(&mut self.window);
+        self.send(Handed::Window(window))
+    }
+
+    fn send(&self, handed: Handed) -> Result<()> {
+        let sent = self.rows.as_ref().map(|rows| rows.send(handed));
+        match sent {
+            Some(Ok(())) => Ok(()),
+            _ => Err(Error::Data("the rows are no longer taken".into())),
+        }
+    }
+
+    /// Hands over the last window, and that there is no more.
+    ///
+    /// # Errors
+    /// As [`Store::absorb`].
+    pub fn finish(&mut self) -> Result<()> {
+        self.hand_over()?;
+        self.send(Handed::End)?;
+        self.stop();
+        Ok(())
+    }
+
+    /// Breaks the windows off, if they have not come to their end.
+    pub fn stop(&mut self) {
+        self.rows = None;
     }
 
     /// Number of records that have tokens.
     pub fn len(&self) -> usize {
-        self.lengths.len()
+        self.num_kept
     }
 
     /// Whether no record has tokens.
     pub fn is_empty(&self) -> bool {
-        self.lengths.is_empty()
+        self.num_kept == 0
     }
 
     /// Tokens of all records.
     pub fn num_tokens(&self) -> u64 {
         self.num_tokens
+    }
+
+    /// Most tokens of a record, those that are cut off left out.
+    pub fn longest(&self) -> u32 {
+        self.longest
     }
 
     /// Id of each record that became no tokens, and why.
@@ -206,30 +252,5 @@ impl TokenPool {
     /// What encodes the chats.
     pub fn chat(&self) -> &Chat {
         &self.chat
-    }
-
-    /// Tokens of each record.
-    pub fn lengths(&self) -> &[u32] {
-        &self.lengths
-    }
-
-    /// Where a record's tokens begin, and how many they are.
-    pub(super) fn place(&self, record: usize) -> (u64, usize) {
-        let noted = record / NOTED_EVERY;
-        let between = &self.lengths[noted * NOTED_EVERY..record];
-        let start =
-            self.starts[noted] + between.iter().map(|&length| u64::from(length)).sum::<u64>();
-        (start, self.lengths[record] as usize)
-    }
-
-    /// A record that begins at a token or before it, less than [`NOTED_EVERY`] records before.
-    pub(super) fn record_at(&self, token: u64) -> usize {
-        let noted = self.starts.partition_point(|&start| start <= token);
-        noted.saturating_sub(1) * NOTED_EVERY
-    }
-
-    /// The file of tokens, and its name.
-    pub(super) fn file(&self) -> (&File, &Path) {
-        (&self.file, &self.path)
     }
 }

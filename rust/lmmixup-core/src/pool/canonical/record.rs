@@ -32,6 +32,7 @@ impl<'r> Record<'r> {
     ///
     /// # Errors
     /// A [`Reject`] without line and raw text.
+    #[inline]
     pub fn of(plan: &'r Plan, fields: &'r [Field<'r>]) -> Result<Self, Reject> {
         let mapping = &plan.mapping;
         check_id(mapping, fields)?;
