@@ -27,6 +27,9 @@ pub(super) enum Handed {
     End,
 }
 
+/// A window in memory is full with so many tokens (128 MiB), however few records they are of.
+const MAX_WINDOW_TOKENS: u64 = 1 << 25;
+
 /// Windows in their order; without [`Handed::End`] they were broken off.
 #[derive(Debug)]
 pub struct Windows {
@@ -44,6 +47,8 @@ pub struct TokenPool {
     window: Window,
     /// Records of a window; 0: all.
     window_size: usize,
+    /// Tokens of the window so far.
+    window_tokens: u64,
     /// Gone once it is told that there is no more.
     rows: Option<SyncSender<Handed>>,
     num_kept: usize,
@@ -167,6 +172,7 @@ impl TokenPool {
             shelves,
             window,
             window_size,
+            window_tokens: 0,
             rows: Some(rows),
             num_kept: 0,
             num_tokens: 0,
@@ -183,7 +189,10 @@ impl TokenPool {
         self.num_kept += 1;
         self.num_tokens += u64::from(length);
         self.longest = self.longest.max(length);
-        match self.window.lengths.len() == self.window_size {
+        self.window_tokens += u64::from(length);
+        let is_full = self.window.lengths.len() == self.window_size
+            || (self.window_size > 0 && self.window_tokens >= MAX_WINDOW_TOKENS);
+        match is_full {
             true => self.hand_over(),
             false => Ok(()),
         }
@@ -191,6 +200,7 @@ impl TokenPool {
 
     fn hand_over(&mut self) -> Result<()> {
         self.window.close()?;
+        self.window_tokens = 0;
         let window = std::mem::take(&mut self.window);
         self.send(Handed::Window(window))
     }
