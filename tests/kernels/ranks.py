@@ -115,7 +115,8 @@ def trainer(kind: str, folder: str) -> None:
     which = GRPOTrainer if kind == "ours" else trl.GRPOTrainer
     log = train(Path(folder) / os.environ["RANK"], which, deepspeed=config, loss_type="grpo")
     if os.environ["RANK"] == "0":
-        print("LOG", json.dumps(log))
+        # Not among the output, where lines of two processes can meet.
+        (Path(folder) / "log.json").write_text(json.dumps(log))
     print("equal")
 
 
