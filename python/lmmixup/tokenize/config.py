@@ -42,8 +42,8 @@ class TokenizeConfig(StageConfig):
     row is full. `none`: one record a row."""
 
     pack_window: int = Field(default=PACK_WINDOW, ge=0)
-    """Records that are packed together, fewer where they have 2^25 tokens; 0 packs all at once, with
-    their tokens on disk."""
+    """Records that are packed together, fewer where they have 2^25 tokens; 0 packs all at once,
+    with their tokens on disk."""
 
     position_ids: bool = False
     """Write `position_ids` too; TRL makes them from `seq_lengths`."""
