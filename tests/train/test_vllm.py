@@ -50,7 +50,7 @@ def test_outputs_come_from_the_weights_of_each_update(
     model = tiny_mixer.make_model(tmp_path / "model", RECORDS, width=128)
     given = {"--model": model, "--data": mixture, "--library": library_folder, "-o": tmp_path,
              "--rollouts": "vllm-colocate", "--precision": "fp32", "--max-steps": 4,
-             "--max-prompt-tokens": 1024, "--max-completion-tokens": 12, "--batch-size": 2,
+             "--max-prompt-tokens": 1024, "--max-output-tokens": 12, "--batch-size": 2,
              "--micro-batch-size": 8, "--learning-rate": 0.01, "--lr-scheduler": "constant",
              "--warmup": 0}  # fmt: skip
     options = [str(part) for pair in given.items() for part in pair]
